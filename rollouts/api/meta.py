@@ -1,0 +1,169 @@
+"""Every name that this project puts on an object or reads from one.
+
+Names that carry the API group derive from the setting, so that `--api-group argoproj.io` serves the
+objects, tools and habits that exist around Argo Rollouts (`docs/drop-in.md`). Decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from rollouts.api.schema import Field
+
+__all__ = [
+    "APPLICATION_GROUP",
+    "CANARY_STEP_INDEX_LABEL",
+    "DEFAULT_GROUP",
+    "POD_TEMPLATE_HASH_LABEL",
+    "ROLLOUT_TYPE_LABEL",
+    "SCALE_DOWN_DEADLINE_ANNOTATION",
+    "VERSION",
+    "Condition",
+    "ConditionType",
+    "Names",
+    "ObjectMeta",
+    "Reason",
+]
+
+DEFAULT_GROUP = "rollouts.dev"
+APPLICATION_GROUP = "rollouts.dev"
+"""Applications keep their own group in drop-in mode: `argoproj.io` Applications belong to Argo CD."""
+VERSION = "v1alpha1"
+
+POD_TEMPLATE_HASH_LABEL = "rollouts-pod-template-hash"
+SCALE_DOWN_DEADLINE_ANNOTATION = "scale-down-deadline"
+ROLLOUT_TYPE_LABEL = "rollout-type"
+CANARY_STEP_INDEX_LABEL = "step-index"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Labels, annotations and API versions for one API group."""
+
+    group: str = DEFAULT_GROUP
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{VERSION}"
+
+    @property
+    def revision_annotation(self) -> str:
+        return f"rollout.{self.group}/revision"
+
+    @property
+    def revision_history_annotation(self) -> str:
+        return f"rollout.{self.group}/revision-history"
+
+    @property
+    def desired_replicas_annotation(self) -> str:
+        return f"rollout.{self.group}/desired-replicas"
+
+    @property
+    def managed_by_annotation(self) -> str:
+        return f"argo-rollouts.{self.group}/managed-by-rollouts"
+
+    @property
+    def instance_id_label(self) -> str:
+        return f"argo-rollouts.{self.group}/controller-instance-id"
+
+    @property
+    def git_revision_annotation(self) -> str:
+        """On a Rollout: the Git revision that its spec came from, written by the Application."""
+        return f"rollout.{self.group}/git-revision"
+
+    @property
+    def application_name_label(self) -> str:
+        return f"application.{APPLICATION_GROUP}/name"
+
+    @property
+    def application_namespace_label(self) -> str:
+        return f"application.{APPLICATION_GROUP}/namespace"
+
+
+class ConditionType(StrEnum):
+    """Condition types of a Rollout (argo-rollouts: types.go) and of an Application (Flux, kstatus)."""
+
+    AVAILABLE = "Available"
+    PROGRESSING = "Progressing"
+    PAUSED = "Paused"
+    COMPLETED = "Completed"
+    HEALTHY = "Healthy"
+    INVALID_SPEC = "InvalidSpec"
+    REPLICA_FAILURE = "ReplicaFailure"
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+class Reason(StrEnum):
+    """Reasons of conditions and events (argo-rollouts: utils/conditions; Flux: apis/meta)."""
+
+    ROLLOUT_UPDATED = "RolloutUpdated"
+    NEW_REPLICA_SET = "NewReplicaSetCreated"
+    FOUND_NEW_REPLICA_SET = "FoundNewReplicaSet"
+    NEW_REPLICA_SET_AVAILABLE = "NewReplicaSetAvailable"
+    REPLICA_SET_UPDATED = "ReplicaSetUpdated"
+    REPLICA_SET_CREATE_ERROR = "ReplicaSetCreateError"
+    SCALING_REPLICA_SET = "ScalingReplicaSet"
+    STEP_COMPLETED = "RolloutStepCompleted"
+    NOT_COMPLETED = "RolloutNotCompleted"
+    COMPLETED = "RolloutCompleted"
+    HEALTHY = "RolloutHealthy"
+    NOT_HEALTHY = "RolloutNotHealthy"
+    PAUSED = "RolloutPaused"
+    RESUMED = "RolloutResumed"
+    ABORTED = "RolloutAborted"
+    RETRIED = "RolloutRetry"
+    SKIP_STEPS = "SkipSteps"
+    SWITCH_SERVICE = "SwitchService"
+    ANALYSIS_RUN_RUNNING = "AnalysisRunRunning"
+    ANALYSIS_RUN_SUCCESSFUL = "AnalysisRunSuccessful"
+    ANALYSIS_RUN_FAILED = "AnalysisRunFailed"
+    ANALYSIS_RUN_ERROR = "AnalysisRunError"
+    ANALYSIS_RUN_INCONCLUSIVE = "AnalysisRunInconclusive"
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    AVAILABLE = "AvailableReason"
+    UNAVAILABLE = "UnavailableReason"
+    MINIMUM_REPLICAS = "MinimumReplicasAvailable"
+    INVALID_SPEC = "InvalidSpec"
+    FAILED_CREATE = "FailedCreate"
+    RECONCILIATION_ERROR = "ReconciliationError"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One entry of `status.conditions`."""
+
+    type: Annotated[str, Field("Type of the condition.")]
+    status: Annotated[str, Field("True, False or Unknown.")]
+    reason: Annotated[str, Field("One word in CamelCase: why the condition is as it is.", shown=True)] = ""
+    message: Annotated[str, Field("One sentence for people.", shown=True)] = ""
+    last_update_time: Annotated[datetime | None, Field("When the reason or the message last changed.")] = None
+    last_transition_time: Annotated[datetime | None, Field("When the status last changed.")] = None
+    observed_generation: Annotated[
+        int | None, Field("Generation of the spec that this condition is about.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMeta:
+    """What we read of an object's metadata; the rest stays in the API server."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    owner_references: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
