@@ -49,13 +49,14 @@ def parse(cls: type[T], value: object, path: str, *, strict: bool = True) -> T:
 
     With `strict`, a field that `cls` does not have is an error, never dropped. Raises `SpecError`.
     """
-    return typing.cast("T", _reader_of_model(cls, strict)(value, path))
+    reader = _reader_of_model(typing.cast("typing.Hashable", cls), strict)
+    return typing.cast("T", reader(value, path))
 
 
 def dump(model: object) -> dict[str, Any]:
     """`model` as JSON; what equals its default is left out unless the field is `shown` or required."""
     out: dict[str, Any] = {}
-    for spec in model_fields(type(model)):
+    for spec in model_fields(typing.cast("typing.Hashable", type(model))):
         value = getattr(model, spec.name)
         if spec.required or (value is not None and (spec.info.shown or value != spec.default)):
             out[spec.json] = _written(value)
@@ -98,8 +99,8 @@ def timestamp(value: object, path: str) -> datetime:
     try:
         parsed = datetime.fromisoformat(str(value))
     except ValueError:
-        parsed = datetime.min
-    if parsed.tzinfo is None:
+        parsed = None
+    if parsed is None or parsed.tzinfo is None:
         raise SpecError(path, value, "must be an RFC 3339 time", "write it as 2026-01-31T12:00:00Z")
     return parsed.astimezone(UTC)
 

@@ -1,0 +1,125 @@
+"""What a decision may ask for: the closed union of actions, and the Plan that holds them.
+
+Data only. `rollouts.controller.apply` carries the actions out in order, each with a precondition; a
+crash after any of them leaves a state from which the next decision ends in the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from rollouts.api.analysis import AnalysisRunSpec
+from rollouts.api.meta import Reason
+from rollouts.api.rollout import RolloutStatus
+
+
+class EventType(StrEnum):
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A core/v1 Event on the Rollout: one fact, in the past tense."""
+
+    reason: Reason
+    message: str
+    type: EventType = EventType.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class CreateReplicaSet:
+    """Create the set of the spec's pod template. The name is `<rollout>-<hash>`."""
+
+    name: str
+    pod_template_hash: str
+    revision: int
+    replicas: int
+    desired_replicas: int
+    git_revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PatchReplicaSet:
+    """Size and annotations of a set in one write; None leaves the size, a None annotation removes it."""
+
+    name: str
+    uid: str
+    resource_version: str
+    replicas: int | None = None
+    annotations: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteReplicaSet:
+    name: str
+    uid: str
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchService:
+    """Point a Service at a pod template hash (empty: at all of them) and mark it as managed by us."""
+
+    name: str
+    uid: str
+    resource_version: str
+    pod_template_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateAnalysisRun:
+    """Create an AnalysisRun with a deterministic name: AlreadyExists with our uid is success."""
+
+    name: str
+    spec: AnalysisRunSpec
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateAnalysisRun:
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAnalysisRun:
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvictPod:
+    """Evict through the eviction API, so that PodDisruptionBudgets hold."""
+
+    name: str
+    uid: str
+
+
+Action = (
+    CreateReplicaSet
+    | PatchReplicaSet
+    | DeleteReplicaSet
+    | SwitchService
+    | CreateAnalysisRun
+    | TerminateAnalysisRun
+    | DeleteAnalysisRun
+    | EvictPod
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now, what to say, and when to look again (None: only when something changes).
+
+    Applied in the order actions, events, status; the status is patched only where it differs.
+    """
+
+    status: RolloutStatus
+    actions: tuple[Action, ...] = ()
+    events: tuple[Event, ...] = ()
+    requeue_at: datetime | None = None

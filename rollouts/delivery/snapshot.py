@@ -1,0 +1,123 @@
+"""What `decide` sees of the world: plain values, read from the cache by `rollouts.controller.observe`.
+
+Decides nothing. Every instant is UTC and aware; `now` is part of the snapshot, there is no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
+from rollouts.api.rollout import Rollout
+
+
+@dataclass(frozen=True, slots=True)
+class PodTemplate:
+    """The pod template of the spec as ReplicaSets are compared with it.
+
+    `digest` identifies the template by meaning (defaults filled in, our own labels left out); `hash` is
+    the pod template hash for the rollout's collision count, the value of `rollouts-pod-template-hash`.
+    """
+
+    digest: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSet:
+    """A ReplicaSet that the Rollout owns, as observed."""
+
+    name: str
+    uid: str
+    resource_version: str
+    created_at: datetime
+    pod_template_hash: str
+    template_digest: str
+    revision: int
+    replicas: int
+    """spec.replicas"""
+    desired_replicas: int | None = None
+    """The rollout's replicas when this set was last sized (annotation desired-replicas)."""
+    current_replicas: int = 0
+    """status.replicas: pods that exist"""
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    observed: bool = True
+    """The ReplicaSet controller has seen the latest spec."""
+    scale_down_deadline: datetime | None = None
+    git_revision: str = ""
+    failure: str = ""
+    """Message of its ReplicaFailure condition (quota, admission), empty when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Service that the Rollout names. `selected_hash` is empty when no hash is in its selector."""
+
+    name: str
+    uid: str
+    resource_version: str
+    selected_hash: str = ""
+    selector: Mapping[str, str] = field(default_factory=dict)
+    managed_by: str = ""
+    """Name of the Rollout in the managed-by-rollouts annotation."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricVerdict:
+    """The metric that decided a run: what an abort quotes."""
+
+    name: str
+    value: str
+    condition: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisRun:
+    """An AnalysisRun that the Rollout owns, as observed. `type` is its rollout-type label."""
+
+    name: str
+    uid: str
+    resource_version: str
+    created_at: datetime
+    type: str
+    pod_template_hash: str
+    step_index: int | None
+    phase: AnalysisPhase
+    message: str = ""
+    terminating: bool = False
+    """spec.terminate is set."""
+    decided_by: MetricVerdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod of the Rollout, listed only while a restart is due."""
+
+    name: str
+    uid: str
+    created_at: datetime
+    pod_template_hash: str
+    available: bool
+    deleting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that one decision may look at.
+
+    `services` and `templates` hold what the spec names; None stands for an object that is absent.
+    `rivals` maps the name of a Service to another Rollout that names it too.
+    """
+
+    rollout: Rollout
+    template: PodTemplate
+    now: datetime
+    replica_sets: tuple[ReplicaSet, ...] = ()
+    services: Mapping[str, Service | None] = field(default_factory=dict)
+    rivals: Mapping[str, str] = field(default_factory=dict)
+    analysis_runs: tuple[AnalysisRun, ...] = ()
+    templates: Mapping[AnalysisTemplateRef, AnalysisTemplateSpec | None] = field(default_factory=dict)
+    pods: tuple[Pod, ...] = ()
