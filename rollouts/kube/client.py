@@ -244,7 +244,7 @@ class Kube:
             answer = await self._api.call_api(method, url, headers, body, _request_timeout=timeout)
         except ssl.SSLCertVerificationError as e:
             raise Transient(f"{method} {path}: the API server's certificate is not trusted: {e}") from e
-        except (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError) as e:
+        except (aiohttp.ClientError, TimeoutError, OSError) as e:
             raise Transient(f"{method} {path}: {type(e).__name__} {e}".rstrip()) from e
         response: aiohttp.ClientResponse = answer.response
         if response.status >= 400:
