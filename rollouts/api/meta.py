@@ -76,6 +76,16 @@ class Names:
         return f"rollout.{self.group}/git-revision"
 
     @property
+    def fast_rollback_annotation(self) -> str:
+        """On a Rollout: digest of a pod template that was good before (`podtemplate.digest`).
+
+        Written by the Git half when it puts a known good revision back (after a quarantine, or a
+        `git revert`). The delivery half skips steps, pauses and analysis while it equals the digest of
+        the spec's template; being bound to the template it cannot leak to the next release.
+        """
+        return f"rollout.{self.group}/fast-rollback"
+
+    @property
     def application_name_label(self) -> str:
         return f"application.{APPLICATION_GROUP}/name"
 

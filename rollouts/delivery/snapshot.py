@@ -120,4 +120,6 @@ class Snapshot:
     rivals: Mapping[str, str] = field(default_factory=dict)
     analysis_runs: tuple[AnalysisRun, ...] = ()
     templates: Mapping[AnalysisTemplateRef, AnalysisTemplateSpec | None] = field(default_factory=dict)
+    fast_rollback: bool = False
+    """The Git half vouches for this pod template (`Names.fast_rollback_annotation` equals its digest)."""
     pods: tuple[Pod, ...] = ()
