@@ -1,0 +1,66 @@
+"""The command lines of what surrounds the cluster: Prometheus, the traffic model and the Git server."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import yaml
+
+from rollouts.sandbox.paths import Layout
+from rollouts.sandbox.pki import Pki
+from rollouts.sandbox.ports import LOOPBACK
+from rollouts.sandbox.state import Ports
+
+SCRAPE_INTERVAL = "1s"
+GIT_CREDENTIALS = ("ROLLOUTS_SANDBOX_GIT_USERNAME", "ROLLOUTS_SANDBOX_GIT_PASSWORD")
+
+
+def prometheus(program: Path, *, layout: Layout, ports: Ports) -> list[str]:
+    """A Prometheus server that keeps two hours of what it scraped."""
+    return [
+        str(program),
+        f"--config.file={layout.prometheus / 'prometheus.yaml'}",
+        f"--storage.tsdb.path={layout.prometheus / 'data'}",
+        "--storage.tsdb.retention.time=2h",
+        f"--web.listen-address={LOOPBACK}:{ports.prometheus}",
+        "--log.level=warn",
+    ]
+
+
+def prometheus_configuration(ports: Ports) -> str:
+    """Scrape the traffic model every second, so that an analysis sees a bad version soon."""
+    target = {"targets": [f"{LOOPBACK}:{ports.traffic}"]}
+    config = {
+        "global": {"scrape_interval": SCRAPE_INTERVAL, "scrape_timeout": SCRAPE_INTERVAL},
+        "scrape_configs": [
+            # The labels of the requests are those of the Services, not of the program that counts them.
+            {"job_name": "traffic", "honor_labels": True, "static_configs": [target]}
+        ],
+    }
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def traffic(*, layout: Layout, ports: Ports) -> list[str]:
+    """The load model, as a process of its own."""
+    return [
+        sys.executable,
+        "-m",
+        "rollouts.sandbox.traffic",
+        f"--kubeconfig={layout.component_kubeconfig('traffic')}",
+        f"--listen={LOOPBACK}:{ports.traffic}",
+    ]
+
+
+def git(*, layout: Layout, pki: Pki, ports: Ports, https: bool) -> list[str]:
+    """The Git server; its credentials come by environment, so that no process list shows them."""
+    argv = [
+        sys.executable,
+        "-m",
+        "rollouts.sandbox.git_server",
+        f"--root={layout.repositories}",
+        f"--listen={LOOPBACK}:{ports.git}",
+    ]
+    if https:
+        argv += [f"--certificate={pki.certificate('server')}", f"--key={pki.key('server')}"]
+    return argv
