@@ -118,7 +118,11 @@ class CanaryStrategy:
         str, Field("Service whose selector is kept on the canary pods (the newest ReplicaSet).")
     ] = ""
     stable_service: Annotated[str, Field("Service whose selector is kept on the stable pods.")] = ""
-    steps: Annotated[tuple[CanaryStep, ...], Field("Steps in order. Without steps: a rolling update.")] = ()
+    steps: Annotated[
+        tuple[CanaryStep, ...],
+        # The bound keeps the cost of the rule on a step within what the API server accepts.
+        Field("Steps in order. Without steps: a rolling update.", schema={"maxItems": 1000}),
+    ] = ()
     max_surge: Annotated[
         IntOrString,
         Field(
