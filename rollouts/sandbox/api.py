@@ -64,6 +64,11 @@ def answers(url: str, *, verify: ssl.SSLContext | bool = True) -> bool:
     return status < 500
 
 
+def fetch(url: str) -> dict[str, Any]:
+    """What a server of ours says in JSON."""
+    return _body(httpx.get(url, timeout=REQUEST_SECONDS, trust_env=False))
+
+
 def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:
     """Whether the condition came true in time."""
     deadline = time.monotonic() + seconds

@@ -14,9 +14,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from rollouts.sandbox import binaries, components, kubeconfig, launch, paths, pki, ports, process, repository
+from rollouts.sandbox import (
+    api,
+    binaries,
+    components,
+    kubeconfig,
+    launch,
+    paths,
+    pki,
+    ports,
+    process,
+    repository,
+)
 from rollouts.sandbox import state as states
 from rollouts.sandbox.api import Api
 from rollouts.sandbox.binaries import Binaries
@@ -117,6 +128,14 @@ class Sandbox:
     def create_repository(self, name: str) -> RepoInfo:
         """A bare repository on the Git server; the one that is there if there is one of that name."""
         return repository.create(self._layout.repositories, name, server=self.git_url)
+
+    def served(self) -> dict[str, Any]:
+        """Where the traffic model's requests really went, by `namespace/service`.
+
+        Each entry has `requests`, and counts by code in `codes`, in `hashes` by pod template hash and in
+        `pods` by pod; the empty hash and pod stand for requests that found no ready pod.
+        """
+        return api.fetch(f"{self.traffic_url}/served")
 
     def kubeconfig_for_service_account(self, namespace: str, name: str) -> Path:
         """A kubeconfig that signs in as that account, with exactly its rights, for a day."""

@@ -24,6 +24,8 @@ def prometheus(program: Path, *, layout: Layout, ports: Ports) -> list[str]:
         f"--storage.tsdb.path={layout.prometheus / 'data'}",
         "--storage.tsdb.retention.time=2h",
         f"--web.listen-address={LOOPBACK}:{ports.prometheus}",
+        # By default it looks for new targets every five seconds only, the first ones included.
+        "--scrape.discovery-reload-interval=500ms",
         "--log.level=warn",
     ]
 
