@@ -49,6 +49,11 @@ class Binaries:
         build.ensure(missing, cache=self.cache, report=self.report)
         return prebuilt | {name: self.cache.program(name) for name in missing}
 
+    def built(self, name: str) -> Path | None:
+        """The program if it is here already; builds nothing."""
+        cached = self.cache.program(name)
+        return self._prebuilt(name) or (cached if cached.exists() else None)
+
     def _prebuilt(self, name: str) -> Path | None:
         for directory in self.directories:
             if os.access(directory / name, os.X_OK):
