@@ -1,44 +1,32 @@
-"""Get, list, watch and write plain dicts; failures as our typed errors.
+"""Get, list, watch and write plain dicts.
 
-Decides how a request is sent and what its failure means, never whether to send it. Built on the
-asyncio client's `ApiClient`, which brings kubeconfig, in-cluster tokens and TLS.
+Decides how a verb becomes a request; how it is sent and what its failure means is `transport`'s. Every
+part of the product speaks to the API server through `Kube`.
 """
 
 from __future__ import annotations
 
+import copy
 import json
-import os
-import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
-import aiohttp
-import tenacity
-from kubernetes.aio import client as kubernetes_client
-from kubernetes.aio import config as kubernetes_config
-
-from rollouts import __version__
-from rollouts.errors import Conflict, NotFound, Rejected, Transient
+from rollouts.errors import NotFound
 from rollouts.kube.resources import Ref, Resource
+from rollouts.kube.transport import Credentials, Object, OnRequest, Transport, error_of, open_transport
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
 _PAGE_SIZE = 500
-_REQUEST_SECONDS = 30.0
 _WATCH_SECONDS = 290
-_ATTEMPTS = 3
-_RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A whole list: its items and the resourceVersion that it is a picture of."""
+    """A list, or one chunk of it, and the resourceVersion that it is a picture of."""
 
     items: tuple[Object, ...]
     resource_version: str
@@ -47,30 +35,55 @@ class Page:
 class Kube:
     """One connection to one API server. Safe to share between tasks of one event loop."""
 
-    def __init__(self, api: Any) -> None:
-        self._api = api
-        self._host: str = api.configuration.host.rstrip("/")
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._guard: Callable[[], None] | None = None
         self._resources: dict[str, dict[str, Resource]] = {}
-        self._api.user_agent = f"rollouts/{__version__}"
+
+    def guarded(self, guard: Callable[[], None]) -> Kube:
+        """The same connection for a writer that may have to stop: `guard` raises before a write is sent."""
+        guarded = copy.copy(self)
+        guarded._guard = guard  # noqa: SLF001 - our own copy
+        return guarded
+
+    def observe(self, on_request: OnRequest) -> None:
+        """Tell `on_request` the method and path of every request from now on."""
+        self._transport.on_request = on_request
+
+    async def credentials(self) -> Credentials:
+        """How this client reaches the API server, for another one."""
+        return await self._transport.credentials()
 
     async def close(self) -> None:
-        await self._api.close()
+        await self._transport.close()
 
     async def get(self, ref: Ref, subresource: str = "") -> Object:
-        return await self._request("GET", _with(ref, subresource))
+        return await self._transport.request("GET", _with(ref, subresource))
 
     async def list(
         self, resource: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> Page:
         """Every object of a kind, read in chunks."""
-        items: list[Object] = []
+        pages = [
+            page
+            async for page in self.pages(
+                resource, namespace, label_selector=label_selector, field_selector=field_selector
+            )
+        ]
+        return Page(tuple(item for page in pages for item in page.items), pages[-1].resource_version)
+
+    async def pages(
+        self, resource: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
+    ) -> AsyncIterator[Page]:
+        """Every object of a kind, chunk by chunk, as of one instant. `Conflict`: too slow, start again."""
         query = {"limit": str(_PAGE_SIZE), "labelSelector": label_selector, "fieldSelector": field_selector}
         while True:
-            body = await self._request("GET", resource.path(namespace), query=query)
-            items.extend(_typed(item, resource) for item in body.get("items") or ())
+            body = await self._transport.request("GET", resource.path(namespace), query=query)
+            items = tuple(_typed(item, resource) for item in body.get("items") or ())
+            yield Page(items, body["metadata"]["resourceVersion"])
             query = {**query, "continue": body["metadata"].get("continue", "")}
             if not query["continue"]:
-                return Page(tuple(items), body["metadata"]["resourceVersion"])
+                return
 
     async def watch(
         self, resource: Resource, namespace: str = "", *, resource_version: str, label_selector: str = ""
@@ -86,18 +99,14 @@ class Kube:
             "timeoutSeconds": str(_WATCH_SECONDS),
             "labelSelector": label_selector,
         }
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_WATCH_SECONDS + 10)
-        response = await self._send("GET", resource.path(namespace), query=query, timeout=timeout)
-        try:
-            async for line in response.content:
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise _error(int(event["object"].get("code", 500)), event["object"], None)
-                yield event["type"], _typed(event["object"], resource)
-        except (aiohttp.ClientError, TimeoutError) as e:
-            raise Transient(f"watch of {resource.plural} broke: {e}") from e
-        finally:
-            response.close()
+        lines = self._transport.lines(
+            resource.path(namespace), query=query, silent_seconds=_WATCH_SECONDS + 10
+        )
+        async for line in lines:
+            event = json.loads(line)
+            if event["type"] == "ERROR":
+                raise error_of(int(event["object"].get("code", 500)), event["object"])
+            yield event["type"], _typed(event["object"], resource)
 
     async def create(
         self, resource: Resource, body: Mapping[str, Any], *, field_manager: str, dry_run: bool = False
@@ -105,7 +114,7 @@ class Kube:
         """Create; an object that exists already is a `Conflict`."""
         namespace = body["metadata"].get("namespace", "")
         query = {"fieldManager": field_manager, "dryRun": _all(dry_run)}
-        return await self._request("POST", resource.path(namespace), query=query, body=body)
+        return await self._write("POST", resource.path(namespace), query=query, body=body)
 
     async def merge_patch(
         self,
@@ -118,13 +127,12 @@ class Kube:
     ) -> Object:
         """A JSON merge patch. Put `metadata.resourceVersion` (or `uid`) in `body` as the precondition."""
         query = {"fieldManager": field_manager, "fieldValidation": "Strict", "dryRun": _all(dry_run)}
-        return await self._request(
-            "PATCH", _with(ref, subresource), query=query, body=body, content_type=MERGE_PATCH
-        )
+        path = _with(ref, subresource)
+        return await self._write("PATCH", path, query=query, body=body, content_type=MERGE_PATCH)
 
     async def json_patch(self, ref: Ref, body: Sequence[Mapping[str, Any]], *, field_manager: str) -> Object:
         query = {"fieldManager": field_manager}
-        return await self._request("PATCH", ref.path, query=query, body=body, content_type=JSON_PATCH)
+        return await self._write("PATCH", ref.path, query=query, body=body, content_type=JSON_PATCH)
 
     async def apply(
         self,
@@ -142,10 +150,10 @@ class Kube:
             "fieldValidation": "Strict",
             "dryRun": _all(dry_run),
         }
-        return await self._request("PATCH", ref.path, query=query, body=body, content_type=APPLY_PATCH)
+        return await self._write("PATCH", ref.path, query=query, body=body, content_type=APPLY_PATCH)
 
     async def replace(self, ref: Ref, body: Mapping[str, Any], *, field_manager: str) -> Object:
-        return await self._request("PUT", ref.path, query={"fieldManager": field_manager}, body=body)
+        return await self._write("PUT", ref.path, query={"fieldManager": field_manager}, body=body)
 
     async def delete(
         self,
@@ -159,7 +167,7 @@ class Kube:
         """Delete, if it is still the object with this uid and version. Absent is `NotFound`."""
         preconditions = {k: v for k, v in (("uid", uid), ("resourceVersion", resource_version)) if v}
         body: Object = {"propagationPolicy": propagation, "preconditions": preconditions or None}
-        await self._request("DELETE", ref.path, query={"dryRun": _all(dry_run)}, body=body)
+        await self._write("DELETE", ref.path, query={"dryRun": _all(dry_run)}, body=body)
 
     async def evict(self, ref: Ref, *, uid: str) -> None:
         """Evict a pod. A PodDisruptionBudget that forbids it is `Transient`."""
@@ -169,7 +177,7 @@ class Kube:
             "metadata": {"name": ref.name, "namespace": ref.namespace},
             "deleteOptions": {"preconditions": {"uid": uid}},
         }
-        await self._request("POST", f"{ref.path}/eviction", body=body, attempts=1)
+        await self._write("POST", f"{ref.path}/eviction", body=body)
 
     async def resource(self, api_version: str, kind: str) -> Resource:
         """The resource that serves a kind, by discovery. `NotFound` when the server does not know it.
@@ -189,7 +197,7 @@ class Kube:
         group, _, version = api_version.rpartition("/")
         path = f"/apis/{group}/{version}" if group else f"/api/{version}"
         try:
-            body = await self._request("GET", path)
+            body = await self._transport.request("GET", path)
         except NotFound:
             return {}
         return {
@@ -198,7 +206,7 @@ class Kube:
             if "/" not in r["name"]
         }
 
-    async def _request(
+    async def _write(
         self,
         method: str,
         path: str,
@@ -206,117 +214,19 @@ class Kube:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         content_type: str = "application/json",
-        attempts: int = _ATTEMPTS,
     ) -> Object:
-        timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS, sock_connect=5)
-        retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(1 if method == "POST" else attempts),
-            wait=_wait,
-            retry=tenacity.retry_if_exception_type(Transient),
-            reraise=True,
-        )
-        async for attempt in retrying:
-            with attempt:
-                response = await self._send(
-                    method, path, query=query, body=body, content_type=content_type, timeout=timeout
-                )
-                return await _read(response)
-        raise AssertionError("tenacity re-raises")
-
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-        timeout: aiohttp.ClientTimeout,
-    ) -> aiohttp.ClientResponse:
-        headers = {
-            "Accept": "application/json",
-            "Content-Type": content_type,
-            "User-Agent": self._api.user_agent,
-        }
-        await self._api.update_params_for_auth(headers, None, ["BearerToken"], path, method, body)
-        url = self._host + path + _encoded(query)
-        try:
-            answer = await self._api.call_api(method, url, headers, body, _request_timeout=timeout)
-        except ssl.SSLCertVerificationError as e:
-            raise Transient(f"{method} {path}: the API server's certificate is not trusted: {e}") from e
-        except (aiohttp.ClientError, TimeoutError, OSError) as e:
-            raise Transient(f"{method} {path}: {type(e).__name__} {e}".rstrip()) from e
-        response: aiohttp.ClientResponse = answer.response
-        if response.status >= 400:
-            raise await _failure(response)
-        return response
+        if self._guard:
+            self._guard()
+        return await self._transport.request(method, path, query=query, body=body, content_type=content_type)
 
 
 async def connect(kubeconfig: str | None = None, context: str | None = None) -> Kube:
     """A client from a kubeconfig, else from the pod's service account, else from the default kubeconfig."""
-    configuration = kubernetes_client.Configuration()
-    if kubeconfig is None and context is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
-        kubernetes_config.load_incluster_config(client_configuration=configuration)
-    else:
-        await kubernetes_config.load_kube_config(
-            config_file=kubeconfig, context=context, client_configuration=configuration
-        )
-    configuration.connection_pool_maxsize = 100
-    return Kube(kubernetes_client.ApiClient(configuration=configuration))
-
-
-async def _read(response: aiohttp.ClientResponse) -> Object:
-    try:
-        return json.loads(await response.read())  # type: ignore[no-any-return]
-    except (aiohttp.ClientError, TimeoutError) as e:
-        raise Transient(f"the answer to {response.method} {response.url.path} broke off: {e}") from e
-
-
-async def _failure(response: aiohttp.ClientResponse) -> Exception:
-    raw = await response.read()
-    try:
-        status = json.loads(raw)
-    except ValueError:
-        status = {"message": raw[:200].decode(errors="replace")}
-    retry_after = response.headers.get("Retry-After", "")
-    return _error(response.status, status, float(retry_after) if retry_after.isdigit() else None)
-
-
-def _error(code: int, status: Mapping[str, Any], retry_after: float | None) -> Exception:
-    message = str(status.get("message", f"HTTP {code}"))
-    if code == 404:
-        return NotFound(message)
-    if code in (409, 410) or (code == 422 and _is_precondition(status)):
-        return Conflict(message)
-    if code in _RETRIED_STATUS and not _denied_by_webhook(message):
-        return Transient(message, retry_after)
-    return Rejected(message)
-
-
-def _is_precondition(status: Mapping[str, Any]) -> bool:
-    causes = (status.get("details") or {}).get("causes") or ()
-    return any(c.get("field") == "metadata.uid" for c in causes) or "uid mismatch" in str(
-        status.get("message")
-    )
-
-
-def _denied_by_webhook(message: str) -> bool:
-    return message.startswith("admission webhook") and "denied the request" in message
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, Transient) else None
-    return min(asked, 5.0) if asked is not None else 0.2 * 2**state.attempt_number
+    return Kube(await open_transport(kubeconfig, context))
 
 
 def _with(ref: Ref, subresource: str) -> str:
     return f"{ref.path}/{subresource}" if subresource else ref.path
-
-
-def _encoded(query: Mapping[str, str] | None) -> str:
-    pairs = {k: v for k, v in (query or {}).items() if v}
-    return f"?{urlencode(pairs)}" if pairs else ""
 
 
 def _all(dry_run: bool) -> str:  # noqa: FBT001

@@ -1,0 +1,217 @@
+"""One HTTP exchange with the API server: credentials, retries, time limits; failures as our typed errors.
+
+Decides how a request is sent and what its failure means, never whether to send it. Built on the asyncio
+client's `ApiClient`, which brings kubeconfig, in-cluster tokens and TLS. Called by `Kube` only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import tenacity
+from kubernetes.aio import client as kubernetes_client
+from kubernetes.aio import config as kubernetes_config
+
+from rollouts import __version__
+from rollouts.errors import Conflict, NotFound, Rejected, Transient
+
+_REQUEST_SECONDS = 30.0
+_ATTEMPTS = 3
+_RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
+
+Object = dict[str, Any]
+
+OnRequest = Callable[[str, str], None]
+"""Told the method and the path of every request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How to reach the API server, for a client other than ours."""
+
+    server: str
+    ca_path: str | None = None
+    insecure: bool = False
+    token: str | None = None
+    username: str | None = None
+    password: str | None = None
+    certificate_path: str | None = None
+    private_key_path: str | None = None
+
+
+class Transport:
+    """One connection pool to one API server."""
+
+    def __init__(self, api: Any) -> None:
+        self._api = api
+        self._host: str = api.configuration.host.rstrip("/")
+        self._user_agent = f"rollouts/{__version__}"
+        self.on_request: OnRequest | None = None
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    async def credentials(self) -> Credentials:
+        """The credentials as they are now; tokens that rotate are read again."""
+        headers: dict[str, str] = {}
+        await self._api.update_params_for_auth(headers, None, ["BearerToken"], "", "GET", None)
+        configuration = self._api.configuration
+        return Credentials(
+            server=self._host,
+            ca_path=configuration.ssl_ca_cert or None,
+            insecure=not configuration.verify_ssl,
+            token=_bare_token(headers),
+            username=configuration.username or None,
+            password=configuration.password or None,
+            certificate_path=configuration.cert_file or None,
+            private_key_path=configuration.key_file or None,
+        )
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """Send and read the answer; what may be repeated is repeated."""
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(1 if method == "POST" else _ATTEMPTS),
+            wait=_wait,
+            retry=tenacity.retry_if_exception_type(Transient),
+            reraise=True,
+        )
+        timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS, sock_connect=5)
+        async for attempt in retrying:
+            with attempt:
+                response = await self._send(
+                    method, _url(path, query), body=body, content_type=content_type, timeout=timeout
+                )
+                return await _read(response)
+        raise AssertionError("tenacity re-raises")
+
+    async def lines(
+        self, path: str, *, query: Mapping[str, str], silent_seconds: float
+    ) -> AsyncIterator[bytes]:
+        """The lines of an answer that does not end, as they come."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=silent_seconds)
+        response = await self._send("GET", _url(path, query), timeout=timeout)
+        try:
+            rest = b""
+            # Not by readline: a line holds a whole object and may exceed the stream's buffer.
+            async for chunk in response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield line
+        except (aiohttp.ClientError, TimeoutError) as e:
+            raise Transient(f"watch of {path} broke: {type(e).__name__} {e}".rstrip()) from e
+        finally:
+            response.close()
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content_type: str = "application/json",
+        timeout: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": content_type,
+            "User-Agent": self._user_agent,
+        }
+        if self.on_request:
+            self.on_request(method, path)
+        try:
+            await self._api.update_params_for_auth(headers, None, ["BearerToken"], path, method, body)
+            answer = await self._api.call_api(
+                method, self._host + path, headers, body, _request_timeout=timeout
+            )
+        except ssl.SSLCertVerificationError as e:
+            raise Transient(f"{method} {path}: the API server's certificate is not trusted: {e}") from e
+        except (aiohttp.ClientError, TimeoutError, OSError) as e:
+            raise Transient(f"{method} {path}: {type(e).__name__} {e}".rstrip()) from e
+        response: aiohttp.ClientResponse = answer.response
+        if response.status >= 400:
+            raise await _failure(response)
+        return response
+
+
+async def open_transport(kubeconfig: str | None = None, context: str | None = None) -> Transport:
+    """From a kubeconfig, else from the pod's service account, else from the default kubeconfig."""
+    configuration = kubernetes_client.Configuration()
+    if kubeconfig is None and context is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        kubernetes_config.load_incluster_config(client_configuration=configuration)
+    else:
+        await kubernetes_config.load_kube_config(
+            config_file=kubeconfig, context=context, client_configuration=configuration
+        )
+    configuration.connection_pool_maxsize = 100
+    return Transport(kubernetes_client.ApiClient(configuration=configuration))
+
+
+def error_of(code: int, status: Mapping[str, Any], retry_after: float | None = None) -> Exception:
+    """The typed error for a `Status` object of the API server."""
+    message = str(status.get("message", f"HTTP {code}"))
+    if code == 404:
+        return NotFound(message)
+    if code in (409, 410) or (code == 422 and _is_precondition(status)):
+        return Conflict(message)
+    if code in _RETRIED_STATUS and not _denied_by_webhook(message):
+        return Transient(message, retry_after)
+    return Rejected(message)
+
+
+def _bare_token(headers: Mapping[str, str]) -> str | None:
+    value = next((v for k, v in headers.items() if k.lower() == "authorization"), "")
+    return value.removeprefix("Bearer ") or None
+
+
+async def _read(response: aiohttp.ClientResponse) -> Object:
+    try:
+        return json.loads(await response.read())  # type: ignore[no-any-return]
+    except (aiohttp.ClientError, TimeoutError) as e:
+        raise Transient(f"the answer to {response.method} {response.url.path} broke off: {e}") from e
+
+
+async def _failure(response: aiohttp.ClientResponse) -> Exception:
+    raw = await response.read()
+    try:
+        status = json.loads(raw)
+    except ValueError:
+        status = {"message": raw[:200].decode(errors="replace")}
+    retry_after = response.headers.get("Retry-After", "")
+    return error_of(response.status, status, float(retry_after) if retry_after.isdigit() else None)
+
+
+def _is_precondition(status: Mapping[str, Any]) -> bool:
+    causes = (status.get("details") or {}).get("causes") or ()
+    return any(c.get("field") == "metadata.uid" for c in causes) or "uid mismatch" in str(
+        status.get("message")
+    )
+
+
+def _denied_by_webhook(message: str) -> bool:
+    return message.startswith("admission webhook") and "denied the request" in message
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, Transient) else None
+    return min(asked, 5.0) if asked is not None else 0.2 * 2**state.attempt_number
+
+
+def _url(path: str, query: Mapping[str, str] | None) -> str:
+    pairs = {k: v for k, v in (query or {}).items() if v}
+    return f"{path}?{urlencode(pairs)}" if pairs else path

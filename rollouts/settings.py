@@ -1,0 +1,58 @@
+"""Everything that can be set, in one frozen value. Parsed once from flags and `ROLLOUTS_*` variables.
+
+The command line (`rollouts.cli.controller`) builds it; every other module receives it, or single values
+of it, as an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from rollouts.api.meta import DEFAULT_GROUP, Names
+
+__all__ = ["LogFormat", "Settings"]
+
+_DROP_IN_GROUP = "argoproj.io"
+
+
+class LogFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of one controller process. An empty address switches that server off."""
+
+    kubeconfig: str = ""
+    context: str = ""
+    namespace: str = ""
+    """Only this namespace is served; empty: all of them."""
+    api_group: str = DEFAULT_GROUP
+    instance_id: str = ""
+    leader_elect: bool = True
+    lease_name: str = "rollouts-controller"
+    lease_namespace: str = "rollouts-system"
+    identity: str = ""
+    """Name of this process in the Lease; empty: host name and a random part."""
+    metrics_address: str = ":9090"
+    health_address: str = ":8080"
+    log_format: LogFormat = LogFormat.TEXT
+    log_level: str = "info"
+    workers: int = 10
+    analysis_workers: int = 30
+    application_workers: int = 10
+    prometheus_address: str = ""
+    resync_seconds: int = 420
+    git_cache_dir: Path = field(default_factory=lambda: Path("/var/cache/rollouts"))
+
+    @property
+    def names(self) -> Names:
+        return Names(self.api_group)
+
+    @property
+    def drop_in(self) -> bool:
+        """Serving the objects of Argo Rollouts."""
+        return self.api_group == _DROP_IN_GROUP
