@@ -11,6 +11,7 @@ measurement and by the linter, which only checks.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from analysis.language.syntax import Array, Binary, Literal, MapLiteral, Node, U
 from analysis.model import Phase
 
 _NAMES = frozenset({"result"})
+_KEPT = 1024
 _NUMERIC = {"+", "-", "*", "/", "%", "**", "^", ".."}
 
 
@@ -31,9 +33,15 @@ class Outcome(NamedTuple):
     message: str = ""
 
 
+@functools.lru_cache(maxsize=_KEPT)
+def _parsed(expression: str) -> Node:
+    """Kept, since the same few conditions are evaluated over and over."""
+    return parser.parse(expression, _NAMES)
+
+
 def check(expression: str) -> None:
     """Raise ConditionError for an expression that cannot give a bool, whatever `result` is."""
-    tree = parser.parse(expression, _NAMES)
+    tree = _parsed(expression)
     if _never_bool(tree):
         raise ConditionError(expression, "a condition must be true or false, this is neither", tree.at)
 
@@ -52,7 +60,7 @@ def _never_bool(tree: Node) -> bool:
 
 def evaluate(expression: str, result: object) -> bool:
     """Whether the condition holds for the measured value; ConditionError if that has no answer."""
-    tree = parser.parse(expression, _NAMES)
+    tree = _parsed(expression)
     found = Run(expression).value(tree, Scope({"result": result}))
     if isinstance(found, bool):
         return found

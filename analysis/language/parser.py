@@ -1,8 +1,7 @@
 """Text -> syntax tree, by the grammar in `grammar.lark`, and what can be checked without a value.
 
 Decided here: literals, pipes, chained comparisons; unknown names and functions, arity, `#` outside a closure,
-nesting and length. Called by `analysis.condition`. A parsed expression is kept, since the same few conditions
-are evaluated over and over.
+nesting and length. Called by `analysis.condition` and `analysis.instants`.
 """
 
 from __future__ import annotations
@@ -44,7 +43,6 @@ from analysis.language.syntax import (
 
 MAX_LENGTH = 4096
 MAX_DEPTH = 64
-_CACHED = 1024
 _RELATIONS = {"<", "<=", ">", ">="}
 _LITERAL_NAMES: Mapping[str, bool | None] = {"true": True, "false": False, "nil": None}
 _NAMED_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -60,8 +58,7 @@ class _Wrong(Exception):
         super().__init__(reason)
 
 
-@functools.lru_cache(maxsize=_CACHED)
-def parse(expression: str, names: frozenset[str], functions: frozenset[str] = frozenset(FUNCTIONS)) -> Node:
+def parse(expression: str, names: frozenset[str], functions: Mapping[str, Function] = FUNCTIONS) -> Node:
     """The tree of an expression that uses only these names and functions; ConditionError otherwise."""
     if not expression.strip():
         raise ConditionError(expression[:MAX_LENGTH], "the expression is empty")
@@ -299,7 +296,7 @@ class _Place(NamedTuple):
     in_closure: bool
 
 
-def _check(tree: Node, names: frozenset[str], functions: frozenset[str]) -> None:
+def _check(tree: Node, names: frozenset[str], functions: Mapping[str, Function]) -> None:
     pending = [_Place(tree, 1, names, in_closure=False)]
     while pending:
         place = pending.pop()
@@ -309,7 +306,7 @@ def _check(tree: Node, names: frozenset[str], functions: frozenset[str]) -> None
         pending.extend(reversed(list(_inside(place))))
 
 
-def _check_node(place: _Place, functions: frozenset[str]) -> None:
+def _check_node(place: _Place, functions: Mapping[str, Function]) -> None:
     match place.node:
         case Name(at=at, name=name) if name not in place.names:
             raise _Wrong(at, f"unknown name {name}{_similar(name, place.names)}")
@@ -325,13 +322,14 @@ def _check_node(place: _Place, functions: frozenset[str]) -> None:
             pass
 
 
-def _check_call(call: Call, functions: frozenset[str]) -> None:
+def _check_call(call: Call, functions: Mapping[str, Function]) -> None:
     count = len(call.arguments)
     if call.function in PREDICATES:
         least, most = (1 if PREDICATES[call.function].optional else 2), 2
         wanted = "a list and a closure"
     elif call.function in functions:
-        least, found = FUNCTIONS[call.function].at_least, FUNCTIONS[call.function]
+        found = functions[call.function]
+        least = found.at_least
         most = count if found.at_most is None else found.at_most
         wanted = _arity(found)
     else:

@@ -1,0 +1,182 @@
+"""Prometheus, and whatever speaks its HTTP API (Thanos, Mimir, VictoriaMetrics), as a provider.
+
+Decided here: what `result` is for each type of answer, and what counts as no answer. An instant vector and a
+matrix give the list of their samples' values, a scalar gives a number, a string a string; an empty vector is an
+empty list, NaN stays NaN. Spec fields are those of Argo Rollouts' `provider.prometheus`.
+
+A bearer token is sent as a header: `{key: Authorization, value: "Bearer {{args.token}}"}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import requests
+from prometheus_api_client.exceptions import PrometheusApiClientException
+from prometheus_api_client.prometheus_connect import PrometheusConnect
+from urllib3.util.retry import Retry
+
+from analysis import instants
+from analysis.errors import ConditionError, ProviderError
+from analysis.language import values
+from analysis.providers import http, prometheus_spec
+from analysis.providers.prometheus_spec import Settings
+from analysis.providers.result import ProviderResult
+
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+_SHOWN_WARNINGS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """The provider; `default_address` serves metrics that name no address."""
+
+    default_address: str | None = None
+    max_answer_bytes: int = MAX_ANSWER_BYTES
+
+    def query(self, spec: Mapping[str, object], deadline: float) -> ProviderResult:
+        settings = prometheus_spec.parse(spec, self.default_address)
+        seconds = min(settings.timeout, deadline)
+        try:
+            payload = self._answer(settings, seconds)
+            return _result(payload)
+        except ProviderError as error:
+            raise ProviderError(prometheus_spec.redacted(str(error), settings)) from None
+
+    def metadata(self, spec: Mapping[str, object]) -> Mapping[str, str]:
+        query = spec.get("query")
+        return {"ResolvedPrometheusQuery": query} if isinstance(query, str) and query else {}
+
+    def _answer(self, settings: Settings, seconds: float) -> Mapping[str, object]:
+        answers: list[requests.Response] = []
+        with requests.Session() as session:
+            # The client hands out data.result only; type and warnings are read from the response itself.
+            session.hooks["response"].append(lambda response, **_: answers.append(response))
+            session.verify = http.trusted(insecure=settings.insecure)
+            try:
+                _send(self._client(session, settings, seconds), settings, seconds)
+            except PrometheusApiClientException:
+                raise _refused(answers[-1], settings.address) from None
+            except http.DeadlinePassed:
+                where = http.origin(settings.address)
+                raise ProviderError(f"no complete answer from {where} within {seconds:g} s") from None
+            except http.AnswerTooLarge:
+                raise ProviderError(
+                    f"the answer is longer than {self.max_answer_bytes} bytes; aggregate in the query"
+                ) from None
+            except requests.exceptions.JSONDecodeError:
+                raise _not_prometheus(settings.address) from None
+            except requests.RequestException as error:
+                raise http.failure(error, settings.address, seconds) from None
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                raise _not_prometheus(settings.address) from None
+            return _payload(answers[-1], settings.address)
+
+    def _client(self, session: requests.Session, settings: Settings, seconds: float) -> PrometheusConnect:
+        client = PrometheusConnect(
+            url=settings.address,
+            headers=dict(settings.headers),
+            auth=settings.basic_auth,
+            retry=Retry(0),  # its default sleeps in the thread; a failed measurement is retried by schedule
+            session=session,
+            timeout=seconds,
+        )
+        bounded = http.BoundedAdapter(max_bytes=self.max_answer_bytes, seconds=seconds)
+        for prefix in (settings.address, "http://", "https://"):
+            session.mount(prefix, bounded)
+        return client
+
+
+def _send(client: PrometheusConnect, settings: Settings, seconds: float) -> None:
+    params = {"timeout": f"{max(1, round(seconds))}s"}  # so that the server gives up as well
+    if settings.range is None:
+        client.custom_query(settings.query, params=params)
+        return
+    now = datetime.now(UTC)
+    client.custom_query_range(
+        settings.query,
+        start_time=_instant("start", settings.range.start, now),
+        end_time=_instant("end", settings.range.end, now),
+        step=f"{settings.range.step.total_seconds():g}",
+        params=params,
+    )
+
+
+def _instant(field: str, expression: str, now: datetime) -> datetime:
+    try:
+        return instants.evaluate(expression, now)
+    except ConditionError as error:
+        raise ProviderError(f"prometheus.rangeQuery.{field} {expression}: {error}") from None
+
+
+def _not_prometheus(address: str) -> ProviderError:
+    return ProviderError(f"the answer of {http.origin(address)} is not that of a Prometheus query API")
+
+
+def _refused(response: requests.Response, address: str) -> ProviderError:
+    """An error status, with the words of Prometheus if there are any."""
+    where, status = http.origin(address), f"HTTP {response.status_code} {response.reason or ''}".strip()
+    if response.status_code in {401, 403}:
+        return ProviderError(f"{where} refuses the credentials: {status}")
+    try:
+        body = response.json()
+        return ProviderError(f"{where} answers {status}: {body['errorType']}: {body['error']}")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ProviderError(f"{where} answers {status}")
+
+
+def _payload(response: requests.Response, address: str) -> Mapping[str, object]:
+    payload = response.json()
+    if payload.get("status") != "success":
+        raise _not_prometheus(address)
+    data: Mapping[str, object] = {"warnings": payload.get("warnings"), **payload["data"]}
+    return data
+
+
+def _result(data: Mapping[str, object]) -> ProviderResult:
+    kind, found = data.get("resultType"), data.get("result")
+    metadata = _warnings(data.get("warnings"))
+    try:
+        match kind, found:
+            case "scalar", [_, value]:
+                number = float(_text(value))
+                return ProviderResult(number, values.show_number(number), metadata)
+            case "string", [_, value]:
+                return ProviderResult(_text(value), _text(value), metadata)
+            case "vector", list(series):
+                return _listed([_sample(one, "value") for one in series], metadata)
+            case "matrix", list(series):
+                return _listed([v for one in series for v in _samples(one)], metadata)
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise ProviderError(f"the samples of the {kind} cannot be read") from None
+    raise ProviderError(f"results of type {values.show(kind)} are not supported")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError
+
+
+def _sample(series: Mapping[str, Sequence[object]], field: str) -> float:
+    if field not in series and {"histogram", "histograms"} & series.keys():
+        raise ProviderError(
+            "the query returns native histograms; apply histogram_quantile or histogram_fraction"
+        )
+    return float(_text(series[field][1]))
+
+
+def _samples(series: Mapping[str, Sequence[Sequence[object]]]) -> list[float]:
+    return [_sample({"value": point}, "value") for point in series["values"]]
+
+
+def _listed(found: list[float], metadata: Mapping[str, str]) -> ProviderResult:
+    return ProviderResult(found, f"[{','.join(map(values.show_number, found))}]", metadata)
+
+
+def _warnings(found: object) -> Mapping[str, str]:
+    if not isinstance(found, list) or not found:
+        return {}
+    return {"warnings": ", ".join(f'"{warning}"' for warning in found)[:_SHOWN_WARNINGS]}

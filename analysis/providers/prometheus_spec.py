@@ -1,0 +1,169 @@
+"""`provider.prometheus` -> settings. Pure.
+
+Decided here: defaults, and what is refused before anything is sent. A wrong field is a ProviderError, so that
+it shows as the message of the measurement.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeGuard
+from urllib.parse import urlsplit
+
+from analysis import durations
+from analysis.errors import ProviderError
+
+DEFAULT_TIMEOUT_SECONDS = 30.0
+_SHORTEST_SECRET_IN_HEADER = 4
+_UNSUPPORTED_AUTHENTICATION = ("oauth2", "sigv4")
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A range of time: two expressions and the resolution."""
+
+    start: str
+    end: str
+    step: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One query: where to, what, as whom."""
+
+    address: str
+    query: str
+    timeout: float
+    insecure: bool
+    headers: Sequence[tuple[str, str]]
+    basic_auth: tuple[str, str] | None
+    range: Range | None
+
+
+def parse(spec: Mapping[str, object], default_address: str | None) -> Settings:
+    """The settings of a metric; ProviderError for a field that cannot work."""
+    return Settings(
+        address=_address(_text(spec, "address") or default_address or ""),
+        query=_required(spec, "query", "write the PromQL query to measure"),
+        timeout=_timeout(spec.get("timeout")),
+        insecure=spec.get("insecure") is True,
+        headers=_headers(spec.get("headers")),
+        basic_auth=_basic_auth(_mapping(spec, "authentication")),
+        range=_range(_mapping(spec, "rangeQuery")),
+    )
+
+
+def redacted(text: str, settings: Settings) -> str:
+    """The text without anything that the settings hold as a secret."""
+    for secret in sorted(_secrets(settings), key=len, reverse=True):
+        text = text.replace(secret, "*****")
+    return text
+
+
+def _secrets(settings: Settings) -> Iterator[str]:
+    for _, value in settings.headers:
+        yield from (part for part in (value, *value.split()) if len(part) >= _SHORTEST_SECRET_IN_HEADER)
+    password = urlsplit(settings.address).password
+    if password:
+        yield password
+    if settings.basic_auth:
+        yield settings.basic_auth[1]
+        yield base64.b64encode(":".join(settings.basic_auth).encode()).decode()
+
+
+def _address(address: str) -> str:
+    if not address:
+        raise ProviderError("prometheus.address is not set, and the controller has no default address")
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ProviderError("prometheus.address is not a URL such as http://prometheus.monitoring:9090")
+    return address.rstrip("/")
+
+
+def _timeout(value: object) -> float:
+    """Seconds; 0 and absent mean the default."""
+    seconds = float(value) if _is_number(value) else 0.0
+    if seconds < 0 or (value is not None and not _is_number(value)):
+        raise ProviderError("prometheus.timeout must be a number of seconds, not negative")
+    return seconds or DEFAULT_TIMEOUT_SECONDS
+
+
+def _is_number(value: object) -> TypeGuard[int | float | str]:
+    if isinstance(value, str):
+        return value.isascii() and value.isdigit()
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _headers(value: object) -> Sequence[tuple[str, str]]:
+    if value is None:
+        return ()
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ProviderError("prometheus.headers must be a list of key and value")
+    found = [
+        (_text(header, "key"), _text(header, "value")) for header in value if isinstance(header, Mapping)
+    ]
+    if len(found) < len(value) or not all(key for key, _ in found):
+        raise ProviderError("prometheus.headers must be a list of key and value")
+    return found
+
+
+def _basic_auth(authentication: Mapping[str, object]) -> tuple[str, str] | None:
+    for name in _UNSUPPORTED_AUTHENTICATION:
+        if authentication.get(name):
+            raise ProviderError(
+                f"prometheus.authentication.{name} is not supported; use basicAuth or headers"
+            )
+    basic = _mapping(authentication, "basicAuth")
+    username, password = _text(basic, "username"), _text(basic, "password")
+    if not username and not password:
+        return None
+    if not username or not password:
+        missing = "password" if username else "username"
+        raise ProviderError(f"prometheus.authentication.basicAuth.{missing} is missing")
+    return username, password
+
+
+def _range(spec: Mapping[str, object]) -> Range | None:
+    if not spec:
+        return None
+    step = _required(spec, "step", "write a resolution such as 30s")
+    start = _required(spec, "start", 'write an instant such as now() - duration("5m")')
+    try:
+        found = durations.parse(step)
+    except ValueError as error:
+        raise ProviderError(f"prometheus.rangeQuery.step: {error}") from None
+    if found <= timedelta():
+        raise ProviderError("prometheus.rangeQuery.step must be longer than 0s")
+    return Range(start=start, end=_text(spec, "end") or "now()", step=found)
+
+
+def _required(spec: Mapping[str, object], field: str, remedy: str) -> str:
+    found = _text(spec, field)
+    if not found.strip():
+        raise ProviderError(f"prometheus: {field} is missing; {remedy}")
+    return found
+
+
+def _text(spec: Mapping[str, object], field: str) -> str:
+    found = spec.get(field)
+    if found is None:
+        return ""
+    if not isinstance(found, str):
+        raise ProviderError(f"prometheus: {field} must be a string")
+    return found
+
+
+def _mapping(spec: Mapping[str, object], field: str) -> Mapping[str, object]:
+    found = spec.get(field)
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        raise ProviderError(f"prometheus: {field} must be an object")
+    return found
