@@ -274,8 +274,5 @@ def _succeeded(state: State) -> int:
 
 
 def _by_hash(totals: Any, service: str) -> dict[str, int]:
-    out: dict[str, int] = {}
-    for row in totals["served"]:
-        if row["namespace"] == manifests.NAMESPACE and row["service"] == service:
-            out[row["podTemplateHash"]] = out.get(row["podTemplateHash"], 0) + int(row["requests"])
-    return out
+    hashes = totals.get(f"{manifests.NAMESPACE}/{service}", {}).get("hashes", {})
+    return {pod_template_hash: sum(codes.values()) for pod_template_hash, codes in hashes.items()}
