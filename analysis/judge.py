@@ -11,7 +11,7 @@ reaches the end: a metric that fails terminates the others in the same assessmen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -36,12 +36,19 @@ class Verdict(NamedTuple):
     message: str = ""
 
 
-def record(metric: Metric, result: MetricResult | None, measurement: Measurement) -> MetricResult:
+def record(
+    metric: Metric,
+    result: MetricResult | None,
+    measurement: Measurement,
+    *,
+    metadata: Mapping[str, str] | None = None,
+) -> MetricResult:
     """The result with one more measurement; one in flight is replaced by its outcome.
 
     A metric that is already completed stays as it is: an answer that arrives late changes no verdict.
+    `metadata` goes with the first measurement of a metric.
     """
-    before = result or MetricResult(name=metric.name, phase=Phase.RUNNING, dry_run=metric.dry_run)
+    before = result or MetricResult(name=metric.name, dry_run=metric.dry_run, metadata=metadata or {})
     if before.phase.completed:
         return before
     kept = before.measurements

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from analysis import patterns
 from analysis.language import values
 from analysis.language.values import Budget, Fault
 
@@ -135,22 +136,32 @@ def _membership(_: str, value: object, container: object, budget: Budget) -> boo
     raise Fault(f"operator in needs a list or a map, got {values.described(container)}{remedy}")
 
 
-def _text_test(operator: str, left: object, right: object, _: Budget) -> bool:
+def _text_test(operator: str, left: object, right: object, budget: Budget) -> bool:
     user = f"operator {operator}"
     a, b = values.text(left, user), values.text(right, user)
+    budget.spend(len(a))
     match operator:
         case "contains":
             return b in a
         case "startsWith":
             return a.startswith(b)
-        case _:
+        case "endsWith":
             return a.endswith(b)
+        case _:
+            return _matches(a, b)
+
+
+def _matches(text: str, pattern: str) -> bool:
+    try:
+        return patterns.found(pattern, text)
+    except ValueError as error:
+        raise Fault(str(error)) from None
 
 
 _TESTS: Mapping[str, Callable[[str, object, object, Budget], bool]] = {
     **dict.fromkeys(("==", "!="), _equality),
     **dict.fromkeys(("<", "<=", ">", ">="), _order),
-    **dict.fromkeys(("contains", "startsWith", "endsWith"), _text_test),
+    **dict.fromkeys(("contains", "startsWith", "endsWith", "matches"), _text_test),
     "in": _membership,
 }
 

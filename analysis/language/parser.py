@@ -17,6 +17,7 @@ from typing import NamedTuple, cast
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
+from analysis import patterns
 from analysis.errors import ConditionError
 from analysis.language import values
 from analysis.language.closures import PREDICATES
@@ -255,10 +256,17 @@ def _compared(first: Node, operators: list[Token], operands: list[Node]) -> Node
 
 def _comparison(operator: Token, left: Node, right: Node) -> Node:
     words = operator.split()
-    if words[-1] == "matches":
-        raise _Wrong(_at(operator), "matches is not supported; use contains, startsWith or endsWith")
+    _check_pattern(words[-1], right)
     found = Binary(_at(operator), words[-1], left, right)
     return Unary(_at(operator), "not", found) if words[0] == "not" else found
+
+
+def _check_pattern(operator: str, pattern: Node) -> None:
+    if operator == "matches" and isinstance(pattern, Literal) and isinstance(pattern.value, str):
+        try:
+            patterns.found(pattern.value, "")
+        except ValueError as error:
+            raise _Wrong(pattern.at, str(error)) from None
 
 
 def _piped(left: Node, right: Node, bar: int) -> Node:

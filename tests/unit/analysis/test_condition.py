@@ -125,6 +125,9 @@ VALUES: list[tuple[str, object, object]] = [
     ('"hello" startsWith "he"', None, True),
     ('"hello" endsWith "lo"', None, True),
     ('"hello" not endsWith "lo"', None, False),
+    ('"v1.23" matches "^v[0-9]+\\\\.[0-9]+$"', None, True),
+    ('"hello" not matches "^h.*z$"', None, True),
+    ('repeat("a", 60000) matches "(a+)+b"', None, False),
     # conditional, coalescing, let, pipe
     ("true ? 1 : 2", None, 1),
     ("false ? 1 : true ? 2 : 3", None, 2),
@@ -310,7 +313,9 @@ ERRORS: list[tuple[str, object, str, int]] = [
     ("len()", None, "len takes 1 argument, got 0", 1),
     ("default(1)", None, "default takes 2 arguments, got 1", 1),
     ("split(1, 2, 3, 4)", None, "split takes 2 to 3 arguments, got 4", 1),
-    ('"a" matches "b"', None, "matches is not supported", 5),
+    ('"a" matches "("', None, '"(" is not a regular expression: missing )', 13),
+    ('"a" matches result', "(", '"(" is not a regular expression', 5),
+    ('"a" matches 1', None, "operator matches needs a string", 5),
     ("result | 5", None, "a function call must follow |", 8),
     ("true\nand x", None, "unknown name x", 5),
     # wrong for the value

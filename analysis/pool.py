@@ -1,0 +1,172 @@
+"""Bounded, time-limited execution of provider calls, from asyncio.
+
+Decided here: how many measurements run at once, and that each ends in time, whatever its provider does. Not
+decided here: when to measure (`schedule`), what follows (`judge`). Called by the controller, never from a
+reconcile worker.
+
+Each call has a daemon thread of its own: the threads of an executor are joined when the process exits, so one
+hung provider could hold up a shutdown. A thread that outlives its deadline gives up its slot to others and is
+counted until it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from analysis import condition
+from analysis.errors import ProviderError
+from analysis.model import Measurement, Metric, Phase
+from analysis.providers import Provider
+
+DEFAULT_WORKERS = 32
+DEFAULT_DEADLINE_SECONDS = 60.0
+MAX_VALUE_LENGTH = 1024
+_GRACE_SECONDS = 2.0
+_REDACTED = "*****"
+
+_log = logging.getLogger(__name__)
+
+
+class _Answer(NamedTuple):
+    """What a measurement found, before anybody looked at the clock."""
+
+    phase: Phase
+    value: str = ""
+    message: str = ""
+    metadata: Mapping[str, str] = {}
+
+
+class Pool:
+    """Measures metrics; at most `workers` at once."""
+
+    def __init__(self, workers: int, providers: Mapping[str, Provider]) -> None:
+        self._providers = providers
+        self._slots = asyncio.Semaphore(workers)
+        self._most_threads = 2 * workers
+        self._threads = 0
+        self._waiting: set[asyncio.Future[_Answer]] = set()
+        self._closed = False
+
+    async def measure(
+        self,
+        metric: Metric,
+        *,
+        now: Callable[[], datetime],
+        deadline: float = DEFAULT_DEADLINE_SECONDS,
+        secrets: Iterable[str] = (),
+    ) -> Measurement:
+        """One measurement. Trouble with the provider is a measurement in phase Error, not an exception.
+
+        The deadline, in seconds, begins when a slot is free. `secrets` are kept out of value and message.
+        """
+        async with self._slots:
+            if self._closed:
+                raise asyncio.CancelledError
+            started_at = now()
+            answer = await self._bounded(metric, deadline)
+        return _measurement(answer, started_at, now(), tuple(secrets))
+
+    def metadata(self, metric: Metric, *, secrets: Iterable[str] = ()) -> Mapping[str, str]:
+        """What to show beside the results of a metric: the query with its arguments filled in."""
+        try:
+            provider, spec = _provider(metric, self._providers)
+        except ProviderError:
+            return {}
+        hidden = tuple(secrets)
+        return {key: _without(hidden, value) for key, value in provider.metadata(spec).items()}
+
+    def close(self) -> None:
+        """Stop measuring: whoever waits for a measurement is cancelled. Waits for no thread."""
+        self._closed = True
+        for future in tuple(self._waiting):
+            future.cancel()
+
+    async def _bounded(self, metric: Metric, deadline: float) -> _Answer:
+        if self._threads >= self._most_threads:
+            return _Answer(Phase.ERROR, message=f"{self._threads} earlier measurements are still hanging")
+        try:
+            async with asyncio.timeout(deadline + _GRACE_SECONDS):
+                return await self._in_thread(lambda: _measure(metric, self._providers, deadline), metric.name)
+        except RuntimeError as error:  # the system gives us no more threads
+            return _Answer(Phase.ERROR, message=f"the measurement could not be started: {error}")
+        except TimeoutError:
+            return _Answer(Phase.ERROR, message=f"the provider gave no answer within {deadline:g} s")
+
+    async def _in_thread(self, call: Callable[[], _Answer], name: str) -> _Answer:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[_Answer] = loop.create_future()
+
+        def settle(answer: _Answer) -> None:
+            self._threads -= 1
+            if not future.done():
+                future.set_result(answer)
+
+        def run() -> None:
+            answer = call()
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, answer)
+
+        threading.Thread(target=run, name=f"measure-{name}", daemon=True).start()
+        self._threads += 1
+        self._waiting.add(future)
+        try:
+            return await future
+        finally:
+            self._waiting.discard(future)
+
+
+def _measure(metric: Metric, providers: Mapping[str, Provider], deadline: float) -> _Answer:
+    """Query and judge one value; runs in a thread and raises nothing."""
+    try:
+        provider, spec = _provider(metric, providers)
+        found = provider.query(spec, deadline)
+        outcome = condition.evaluate_result(found.value, metric.success_condition, metric.failure_condition)
+        return _Answer(outcome.phase, found.rendered, outcome.message, found.metadata)
+    except ProviderError as error:
+        return _Answer(Phase.ERROR, message=str(error))
+    except Exception as error:  # noqa: BLE001 - a bug in a provider is the problem of its metric only
+        # The text of an unforeseen exception may hold anything, so only its type and place are logged.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("measurement of metric %s broke with %s:\n%s", metric.name, type(error).__name__, where)
+        return _Answer(Phase.ERROR, message=f"internal error of the provider: {type(error).__name__}")
+
+
+def _provider(metric: Metric, providers: Mapping[str, Provider]) -> tuple[Provider, Mapping[str, object]]:
+    known = ", ".join(sorted(providers))
+    if len(metric.provider) != 1:
+        raise ProviderError(
+            f"a metric needs exactly one provider, this one has {len(metric.provider)}; known: {known}"
+        )
+    ((name, spec),) = metric.provider.items()
+    if name not in providers:
+        raise ProviderError(f"there is no provider {name[:40]}; known: {known}")
+    if not isinstance(spec, Mapping):
+        raise ProviderError(f"provider.{name} must be an object")
+    return providers[name], spec
+
+
+def _measurement(
+    answer: _Answer, started_at: datetime, finished_at: datetime, secrets: tuple[str, ...]
+) -> Measurement:
+    value = _without(secrets, answer.value)
+    return Measurement(
+        phase=answer.phase,
+        value=value if len(value) <= MAX_VALUE_LENGTH else value[: MAX_VALUE_LENGTH - 1] + "…",
+        message=_without(secrets, answer.message),
+        started_at=started_at,
+        finished_at=finished_at,
+        metadata={key: _without(secrets, text) for key, text in answer.metadata.items()},
+    )
+
+
+def _without(secrets: tuple[str, ...], text: str) -> str:
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, _REDACTED)
+    return text
