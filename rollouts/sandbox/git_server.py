@@ -11,7 +11,6 @@ import base64
 import binascii
 import hmac
 import os
-import shutil
 import ssl
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedReader
 from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def _serve(self) -> None:
-        # Git's answer has no length, so its end is the end of the connection.
+        # A refused or failed request may leave a part of its body unread: the connection ends with it.
         self.close_connection = True
         if not is_authorized(self.headers.get("Authorization", ""), self.server.settings):
             self._refuse()
@@ -88,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
             env=os.environ | self._cgi_variables(),
         ) as git:
             assert git.stdin is not None
-            assert git.stdout is not None
+            assert isinstance(git.stdout, BufferedReader)
             # Git may answer while it still reads, so both directions must flow at once.
             feeder = threading.Thread(target=self._feed, args=(git.stdin,), daemon=True)
             feeder.start()
@@ -125,15 +125,19 @@ class Handler(BaseHTTPRequestHandler):
             # Git has heard enough, the client left, or sent no valid chunk: Git's answer says the rest.
             return
 
-    def _answer(self, stdout: IO[bytes]) -> None:
+    def _answer(self, stdout: BufferedReader) -> None:
         headers = dict(cgi_headers(stdout))
         status = headers.pop("Status", "200 OK")
         self.send_response(int(status.split()[0]))
         for name, value in headers.items():
             self.send_header(name, value)
+        # Git's answer has no length. Ending the connection instead would look like a cut-off one by https.
+        self.send_header("Transfer-Encoding", "chunked")
         self.send_header("Connection", "close")
         self.end_headers()
-        shutil.copyfileobj(stdout, self.wfile, BLOCK)
+        while block := stdout.read1(BLOCK):
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(block), block))
+        self.wfile.write(b"0\r\n\r\n")
 
 
 def is_authorized(header: str, settings: Settings) -> bool:

@@ -13,6 +13,8 @@ from rollouts.sandbox.ports import LOOPBACK
 from rollouts.sandbox.state import Ports
 
 SCRAPE_INTERVAL = "1s"
+# Without -P a directory that happens to be called like a package of ours would be taken for it.
+PYTHON_MODULE = (sys.executable, "-P", "-m")
 GIT_CREDENTIALS = ("ROLLOUTS_SANDBOX_GIT_USERNAME", "ROLLOUTS_SANDBOX_GIT_PASSWORD")
 
 
@@ -46,8 +48,7 @@ def prometheus_configuration(ports: Ports) -> str:
 def traffic(*, layout: Layout, ports: Ports) -> list[str]:
     """The load model, as a process of its own."""
     return [
-        sys.executable,
-        "-m",
+        *PYTHON_MODULE,
         "rollouts.sandbox.traffic",
         f"--kubeconfig={layout.component_kubeconfig('traffic')}",
         f"--listen={LOOPBACK}:{ports.traffic}",
@@ -57,8 +58,7 @@ def traffic(*, layout: Layout, ports: Ports) -> list[str]:
 def git(*, layout: Layout, pki: Pki, ports: Ports, https: bool) -> list[str]:
     """The Git server; its credentials come by environment, so that no process list shows them."""
     argv = [
-        sys.executable,
-        "-m",
+        *PYTHON_MODULE,
         "rollouts.sandbox.git_server",
         f"--root={layout.repositories}",
         f"--listen={LOOPBACK}:{ports.git}",
