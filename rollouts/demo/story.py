@@ -266,7 +266,7 @@ def _config(state: State) -> dict[str, Any]:
 def _quarantine(state: State) -> dict[str, Any]:
     """The newest quarantined revision; empty when there is none."""
     entries = state.app.get("quarantine") or [{}]
-    return dict(entries[-1])
+    return dict(entries[0])
 
 
 def _succeeded(state: State) -> int:
