@@ -148,7 +148,7 @@ class Sandbox:
         authority = pki.Pki(self._layout.pki)
         with Api(self.api_url, authority) as server:
             token = server.create(path, request)["status"]["token"]
-        target = self._layout.component_kubeconfig(f"{namespace}-{name}")
+        target = self._layout.component_kubeconfig(f"{namespace}.{name}")
         kubeconfig.write_for_token(target, server=self.api_url, pki=authority, name=name, token=token)
         return target
 

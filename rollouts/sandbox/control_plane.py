@@ -105,4 +105,5 @@ def nodes(program: Path, *, layout: Layout) -> list[str]:
         "--node-lease-duration-seconds=40",
         f"--node-ip={LOOPBACK}",
         f"--cidr={POD_ADDRESSES}",
+        "--v=WARN",
     ]

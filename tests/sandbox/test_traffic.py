@@ -91,3 +91,13 @@ def test_prometheus_can_be_away_and_come_back(running: sandbox.Sandbox) -> None:
     running.start(Component.PROMETHEUS)
 
     eventually(lambda: between(running, "up", 1, 1))
+
+
+def test_requests_follow_changes_after_the_api_server_was_away(
+    running: sandbox.Sandbox, kubectl: Kubectl
+) -> None:
+    running.restart(Component.API_SERVER)
+
+    kubectl.apply(service({"app": "shop"}), version("v3", replicas=1))
+
+    eventually(lambda: "v3" in running.served()["default/shop"]["hashes"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socketserver
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from typer.testing import CliRunner
 
 from rollouts import sandbox
 from rollouts.cli import sandbox as command
-from rollouts.sandbox import Component, api, process
+from rollouts.sandbox import Component, api, ports, process
 from rollouts.sandbox import state as states
 
 pytestmark = pytest.mark.e2e
@@ -102,6 +104,20 @@ def test_a_start_that_fails_says_which_step_and_why_and_leaves_nothing(tmp_path:
     assert raised.value.step == "Start kube-apiserver"
     assert "kube-apiserver.log" in raised.value.remedy
     assert sandbox.load(tmp_path / "one").components == frozenset()
+
+
+def test_a_port_that_another_program_took_meanwhile_is_chosen_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socketserver.TCPServer((ports.LOOPBACK, 0), socketserver.BaseRequestHandler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        choices = [(*ports.find(5), other.server_address[1]), ports.find(6)]
+        monkeypatch.setattr(ports, "find", lambda count: choices.pop(0))
+
+        with sandbox.up(tmp_path, wanted=frozenset({Component.GIT})) as started:
+            assert started.components == {Component.GIT}
+            assert choices == []
+        other.shutdown()
 
 
 def test_the_command_line_brings_up_tells_and_ends(tmp_path: Path) -> None:
