@@ -28,7 +28,7 @@ from analysis.providers import Provider
 DEFAULT_WORKERS = 32
 DEFAULT_DEADLINE_SECONDS = 60.0
 MAX_VALUE_LENGTH = 1024
-_GRACE_SECONDS = 2.0
+_GRACE = 1.1  # of the deadline: the provider's own words for a timeout are better than ours
 _REDACTED = "*****"
 
 _log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Pool:
         if self._threads >= self._most_threads:
             return _Answer(Phase.ERROR, message=f"{self._threads} earlier measurements are still hanging")
         try:
-            async with asyncio.timeout(deadline + _GRACE_SECONDS):
+            async with asyncio.timeout(deadline * _GRACE):
                 return await self._in_thread(lambda: _measure(metric, self._providers, deadline), metric.name)
         except RuntimeError as error:  # the system gives us no more threads
             return _Answer(Phase.ERROR, message=f"the measurement could not be started: {error}")

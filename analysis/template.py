@@ -66,21 +66,16 @@ def _resolved(value: object, arguments: Mapping[str, str], metric: str, path: st
 def _filled(text: str, arguments: Mapping[str, str], metric: str, path: str) -> str:
     def one(match: re.Match[str]) -> str:
         reference = match[1].strip()
+        name = reference.removeprefix(_ARGUMENT)
         if reference.startswith(_FOREIGN):
             return match[0]
-        name = reference.removeprefix(_ARGUMENT)
-        if reference.startswith(_ARGUMENT) and name in arguments:
-            return arguments[name]
-        raise TemplateError(
-            metric=metric, field=path, reference=reference, remedy=_remedy(reference, arguments)
-        )
+        if not reference.startswith(_ARGUMENT):
+            remedy = "write {{args.name}} to refer to an argument"
+            raise TemplateError(metric=metric, field=path, reference=match[0], remedy=remedy)
+        if name not in arguments:
+            declared = f"declared are {', '.join(sorted(arguments))}" if arguments else "none is declared"
+            remedy = f"declare it in args of the template (name: {name}); {declared}"
+            raise TemplateError(metric=metric, field=path, reference=reference, remedy=remedy)
+        return arguments[name]
 
     return _TAG.sub(one, text)
-
-
-def _remedy(reference: str, arguments: Mapping[str, str]) -> str:
-    if reference.startswith(_ARGUMENT):
-        name = reference.removeprefix(_ARGUMENT)
-        declared = f"declared are {', '.join(sorted(arguments))}" if arguments else "none is declared"
-        return f"declare it in args of the template (name: {name}); {declared}"
-    return "write {{args.name}} to refer to an argument"

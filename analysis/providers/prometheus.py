@@ -146,7 +146,7 @@ def _result(data: Mapping[str, object]) -> ProviderResult:
             case "string", [_, value]:
                 return ProviderResult(_text(value), _text(value), metadata)
             case "vector", list(series):
-                return _listed([_sample(one, "value") for one in series], metadata)
+                return _listed([_sample(one) for one in series], metadata)
             case "matrix", list(series):
                 return _listed([v for one in series for v in _samples(one)], metadata)
     except (ValueError, KeyError, TypeError, IndexError):
@@ -160,16 +160,21 @@ def _text(value: object) -> str:
     raise TypeError
 
 
-def _sample(series: Mapping[str, Sequence[object]], field: str) -> float:
-    if field not in series and {"histogram", "histograms"} & series.keys():
-        raise ProviderError(
-            "the query returns native histograms; apply histogram_quantile or histogram_fraction"
-        )
-    return float(_text(series[field][1]))
+def _sample(series: Mapping[str, Sequence[object]]) -> float:
+    _check_histogram(series)
+    return float(_text(series["value"][1]))
 
 
 def _samples(series: Mapping[str, Sequence[Sequence[object]]]) -> list[float]:
-    return [_sample({"value": point}, "value") for point in series["values"]]
+    _check_histogram(series)
+    return [float(_text(point[1])) for point in series["values"]]
+
+
+def _check_histogram(series: Mapping[str, object]) -> None:
+    if "histogram" in series or "histograms" in series:
+        raise ProviderError(
+            "the query returns native histograms; apply histogram_quantile or histogram_fraction"
+        )
 
 
 def _listed(found: list[float], metadata: Mapping[str, str]) -> ProviderResult:
