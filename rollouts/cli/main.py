@@ -17,16 +17,23 @@ import typer.main
 from rollouts.cli.target import ApiGroup, Context, Kubeconfig, Namespace, Target
 from rollouts.errors import RolloutsError
 
-# Word -> module with a Typer `app`. The groups are words of their own; the others hold several verbs.
+# Word -> module whose Typer `app` holds it; for a group of words the app itself, `module` or `module:name`.
 _VERBS = {
+    "list": "show",
+    "get": "show",
+    "status": "wait",
     "promote": "steer",
     "abort": "steer",
     "retry": "steer",
     "pause": "steer",
     "resume": "steer",
+    "undo": "revise",
     "restart": "steer",
+    "history": "revise",
 }
-_GROUPS: dict[str, str] = {}
+_GROUPS = {
+    "set": "revise:set_app",
+}
 
 
 class Words(typer.core.TyperGroup):
@@ -71,5 +78,6 @@ def main() -> None:
         sys.exit(1)
 
 
-def _loaded(module: str) -> typer.core.TyperGroup:
-    return typer.main.get_group(importlib.import_module(f"rollouts.cli.{module}").app)
+def _loaded(where: str) -> typer.core.TyperGroup:
+    module, _, name = where.partition(":")
+    return typer.main.get_group(getattr(importlib.import_module(f"rollouts.cli.{module}"), name or "app"))

@@ -25,7 +25,8 @@ app = typer.Typer()
 async def promote(
     session: Session,
     name: RolloutName,
-    full: Annotated[bool, typer.Option("--full", help="Skip all steps, pauses and analyses.")] = False,  # noqa: FBT002
+    *,
+    full: Annotated[bool, typer.Option("--full", help="Skip all steps, pauses and analyses.")] = False,
 ) -> None:
     """Go on: end the pause, or skip the current step."""
     rollout = await session.rollout(name)

@@ -1,0 +1,277 @@
+"""A Rollout drawn for a person: what, where, why it stopped, and what to do next.
+
+Pure: objects and `now` in, renderables out. Called by `show`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from rollouts.api.meta import CANARY_STEP_INDEX_LABEL, ROLLOUT_TYPE_LABEL, Names
+from rollouts.api.rollout import Phase
+from rollouts.cli import facts
+from rollouts.cli.facts import Object, Place, Revision, Role, dig
+from rollouts.cli.output import styled, table
+
+_MARKS = {Place.DONE: ("✔", "green"), Place.CURRENT: ("▶", "bold cyan"), Place.NEXT: (" ", "dim")}
+_EMPTY_REVISIONS = 2
+_RUNS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A Rollout and the objects under it."""
+
+    rollout: Object
+    replica_sets: tuple[Object, ...] = ()
+    pods: tuple[Object, ...] = ()
+    analysis_runs: tuple[Object, ...] = ()
+
+
+def rollout_tree(picture: Picture, names: Names, now: datetime) -> RenderableType:
+    """Everything about one Rollout, for a terminal of 80 columns or more."""
+    rollout = picture.rollout
+    parts: list[RenderableType] = [headline(rollout), _overview(rollout)]
+    if why := tuple(_why(rollout)):
+        parts.extend((Text(), *why))
+    if listed := facts.steps(rollout, now):
+        parts.extend((Text(), _steps(listed, aborted=bool(dig(rollout, "status", "abort")))))
+    if picture.replica_sets:
+        parts.extend((Text(), revision_tree(picture, names, now)))
+    if conditions := dig(rollout, "status", "conditions"):
+        parts.extend((Text(), _conditions(conditions, now)))
+    return Group(*parts)
+
+
+def headline(rollout: Object) -> Text:
+    phase, message = facts.phase(rollout)
+    name = f"{dig(rollout, 'metadata', 'namespace')}/{dig(rollout, 'metadata', 'name')}"
+    return Text.assemble(("Rollout ", "dim"), (name, "bold"), "  ", styled(phase), f"  {message}".rstrip())
+
+
+def one_line(rollout: Object) -> str:
+    """The state in one line of text, for logs and pipes."""
+    phase, message = facts.phase(rollout)
+    status = dig(rollout, "status") or {}
+    weight = facts.actual_weight(rollout)
+    parts = (
+        phase,
+        f"step {done}" if (done := facts.step_count(rollout)) else "",
+        f"weight {weight}" if weight is not None else "",
+        f"ready {status.get('readyReplicas', 0)}/{dig(rollout, 'spec', 'replicas') or 0}",
+        f"revision {status['currentRevision']}" if status.get("currentRevision") else "",
+        message,
+    )
+    return "  ".join(part for part in parts if part)
+
+
+def revision_tree(picture: Picture, names: Names, now: datetime) -> Tree:
+    """Revision, then its analysis and its pods; revisions without pods are cut short."""
+    root = Tree(Text("Revisions", style="bold"), guide_style="dim")
+    empty = 0
+    for revision in facts.revisions(picture.rollout, picture.replica_sets, names):
+        is_idle = not revision.desired and not any(revision.roles)
+        empty += is_idle
+        if not is_idle or empty <= _EMPTY_REVISIONS:
+            _add_revision(root, revision, picture, now)
+    if empty > _EMPTY_REVISIONS:
+        root.add(Text(f"and {empty - _EMPTY_REVISIONS} older, scaled down", style="dim"))
+    return root
+
+
+def short_revision(git_revision: str) -> str:
+    """main@sha1:0123456…: enough to find the commit by."""
+    branch, separator, commit = git_revision.rpartition(":")
+    return f"{branch}:{commit[:7]}" if separator else git_revision[:12]
+
+
+def _overview(rollout: Object) -> Table:
+    status = dig(rollout, "status") or {}
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("  strategy", ", ".join(_strategy(rollout)))
+    grid.add_row("  pods", ", ".join(_pods(rollout, status)))
+    if git := status.get("gitRevision"):
+        stable = status.get("stableGitRevision")
+        other = f" (stable {short_revision(stable)})" if stable and stable != git else ""
+        grid.add_row("  git", short_revision(git) + other)
+    return grid
+
+
+def _strategy(rollout: Object) -> Iterator[str]:
+    yield facts.strategy(rollout)
+    if done := facts.step_count(rollout):
+        yield f"step {done}"
+    actual, wanted = facts.actual_weight(rollout), facts.set_weight(rollout)
+    if actual is not None:
+        yield f"weight {actual} %" + (f" (wanted {wanted} %)" if wanted not in (None, actual) else "")
+
+
+def _pods(rollout: Object, status: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{dig(rollout, 'spec', 'replicas') or 0} desired"
+    for word, key in (
+        ("exist", "replicas"),
+        ("updated", "updatedReplicas"),
+        ("ready", "readyReplicas"),
+        ("available", "availableReplicas"),
+    ):
+        yield f"{status.get(key, 0)} {word}"
+
+
+def _why(rollout: Object) -> Iterator[Text]:
+    """Why it stands still, and what a person can do about it."""
+    name = dig(rollout, "metadata", "name")
+    phase, _ = facts.phase(rollout)
+    aborted = dig(rollout, "status", "abortReason")
+    if aborted:
+        yield from _abort_reason(aborted)
+    if dig(rollout, "status", "abort"):
+        yield _next("fix and deploy again", f"rollouts retry {name}")
+    elif phase is Phase.PAUSED and dig(rollout, "spec", "paused"):
+        yield _next(f"rollouts resume {name}", f"rollouts abort {name}")
+    elif phase is Phase.PAUSED:
+        yield _next(f"rollouts promote {name}", f"rollouts abort {name}")
+
+
+def _abort_reason(aborted: Mapping[str, Any]) -> Iterator[Text]:
+    at = "" if aborted.get("step") is None else f" at step {int(aborted['step']) + 1}"
+    git = f", {short_revision(aborted['gitRevision'])}" if aborted.get("gitRevision") else ""
+    of = f" of revision {aborted.get('revision')}{git}"
+    yield Text.assemble(("Stopped  ", "bold red"), f"{aborted.get('reason')}{at}{of}")
+    if metric := aborted.get("metric"):
+        run = f"  ({aborted['analysisRun']})" if aborted.get("analysisRun") else ""
+        yield Text.assemble(
+            f"         metric {metric} was ",
+            (str(aborted.get("value") or "unknown"), "bold"),
+            f", wanted {aborted.get('threshold') or 'a verdict'}",
+            (run, "dim"),
+        )
+    elif message := aborted.get("message"):
+        yield Text(f"         {message}")
+
+
+def _next(*options: str) -> Text:
+    return Text.assemble(("Next     ", "bold"), ", or: ".join(options))
+
+
+def _steps(steps: Iterable[facts.Step], *, aborted: bool) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(Text("Steps", style="bold"))
+    for step in steps:
+        mark, style = ("✖", "red") if aborted and step.place is Place.CURRENT else _MARKS[step.place]
+        grid.add_row(Text(f"  {mark} {step.number}  {step.text}", style=style))
+    return grid
+
+
+def _add_revision(root: Tree, revision: Revision, picture: Picture, now: datetime) -> None:
+    branch = root.add(_revision_line(revision, now))
+    own = [r for r in picture.analysis_runs if facts.pod_template_hash(r) == revision.pod_template_hash]
+    runs = sorted(facts.owned_by(picture.rollout, own), key=_creation, reverse=True)
+    for run in runs[:_RUNS]:
+        _add_run(branch, run, now)
+    for pod in sorted(_pods_of(picture, revision), key=_creation):
+        branch.add(_pod_line(pod, now))
+
+
+def _revision_line(revision: Revision, now: datetime) -> Text:
+    roles = " ".join(role for role in revision.roles)
+    style = {Role.STABLE: "green", Role.ACTIVE: "green"}.get(revision.roles[0], "cyan") if roles else "dim"
+    git = f"  {short_revision(revision.git_revision)}" if revision.git_revision else ""
+    return Text.assemble(
+        (f"revision {revision.number}", "bold" if roles else "dim"),
+        (f"  {roles}" if roles else "", style),
+        f"  {revision.name}  {revision.ready}/{revision.desired} ready  {', '.join(revision.images)}{git}",
+        (f"  {facts.age(revision.created_at, now)}", "dim"),
+    )
+
+
+def _pods_of(picture: Picture, revision: Revision) -> tuple[Object, ...]:
+    sets = [s for s in picture.replica_sets if dig(s, "metadata", "name") == revision.name]
+    return tuple(pod for s in sets for pod in facts.owned_by(s, picture.pods))
+
+
+def _pod_line(pod: Object, now: datetime) -> Text:
+    statuses = dig(pod, "status", "containerStatuses") or ()
+    ready = sum(bool(s.get("ready")) for s in statuses)
+    restarts = sum(int(s.get("restartCount", 0)) for s in statuses)
+    total = len(dig(pod, "spec", "containers") or ())
+    again = f"  {restarts} restarts" if restarts else ""
+    return Text.assemble(
+        ("pod ", "dim"),
+        f"{dig(pod, 'metadata', 'name')}  ",
+        styled(_pod_state(pod)),
+        f"  {ready}/{total} ready{again}",
+        (f"  {facts.age(facts.created_at(pod), now)}", "dim"),
+    )
+
+
+def _pod_state(pod: Object) -> str:
+    if dig(pod, "metadata", "deletionTimestamp"):
+        return "Terminating"
+    waiting = (dig(s, "state", "waiting", "reason") for s in dig(pod, "status", "containerStatuses") or ())
+    return str(next((w for w in waiting if w), None) or dig(pod, "status", "phase") or "Unknown")
+
+
+def _add_run(branch: Tree, run: Object, now: datetime) -> None:
+    labels = dig(run, "metadata", "labels") or {}
+    index = str(labels.get(CANARY_STEP_INDEX_LABEL, ""))
+    step = f" {int(index) + 1}" if index.isdigit() else ""
+    kind = str(labels.get(ROLLOUT_TYPE_LABEL, "")).lower()
+    line = Text.assemble(
+        ("analysis ", "dim"),
+        f"{kind}{step}  {dig(run, 'metadata', 'name')}  ".lstrip(),
+        styled(str(dig(run, "status", "phase") or "Pending")),
+        f"  {dig(run, 'status', 'message') or ''}".rstrip(),
+        (f"  {facts.age(facts.created_at(run), now)}", "dim"),
+    )
+    node = branch.add(line)
+    conditions = {m.get("name"): _wanted(m) for m in dig(run, "spec", "metrics") or ()}
+    for result in dig(run, "status", "metricResults") or ():
+        node.add(_metric_line(result, conditions.get(result.get("name"), "")))
+
+
+def _wanted(metric: Mapping[str, Any]) -> str:
+    success, failure = metric.get("successCondition"), metric.get("failureCondition")
+    parts = (f"wanted {success}" if success else "", f"fails on {failure}" if failure else "")
+    return ", ".join(part for part in parts if part)
+
+
+def _metric_line(result: Mapping[str, Any], wanted: str) -> Text:
+    measurements = result.get("measurements") or ()
+    last = measurements[-1] if measurements else {}
+    value = last.get("value") or last.get("message") or "not measured yet"
+    counts = ", ".join(
+        f"{result[key]} {key}" for key in ("successful", "failed", "inconclusive", "error") if result.get(key)
+    )
+    return Text.assemble(
+        f"{result.get('name')}  ",
+        styled(str(result.get("phase"))),
+        ("  dry run" if result.get("dryRun") else "", "dim"),
+        f"  last {value}" if measurements else f"  {value}",
+        (f"  {wanted}" if wanted else "", "dim"),
+        (f"  ({counts})" if counts else "", "dim"),
+    )
+
+
+def _conditions(conditions: Iterable[Mapping[str, Any]], now: datetime) -> Table:
+    rows = [
+        (
+            str(c.get("type")),
+            str(c.get("status")),
+            facts.age(facts.instant(c.get("lastTransitionTime")), now),
+            f"{c.get('reason') or ''}  {c.get('message') or ''}".strip(),
+        )
+        for c in conditions
+    ]
+    return table(("Condition", "", "Since", "Reason"), rows)
+
+
+def _creation(thing: Object) -> str:
+    return str(dig(thing, "metadata", "creationTimestamp") or "")
