@@ -132,7 +132,8 @@ class Kube:
 
     async def json_patch(self, ref: Ref, body: Sequence[Mapping[str, Any]], *, field_manager: str) -> Object:
         query = {"fieldManager": field_manager}
-        return await self._write("PATCH", ref.path, query=query, body=body, content_type=JSON_PATCH)
+        # The client library takes a JSON patch for a merge patch unless it is a list.
+        return await self._write("PATCH", ref.path, query=query, body=list(body), content_type=JSON_PATCH)
 
     async def apply(
         self,
