@@ -1,0 +1,248 @@
+"""An object of the cluster, trimmed to what comparing, healing and health need.
+
+Decides what is kept: the values of the fields that we own (by server-side apply), who else holds fields,
+and a few marks. Pure; `controller.applications` trims every watch event with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollouts.api.application import PRUNE_ANNOTATION
+from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names
+from rollouts.gitops import health
+from rollouts.gitops.health import Health
+from rollouts.gitops.manifests import ObjectKey
+
+FIELD_MANAGER = "rollouts-gitops"
+
+ARGO_SYNC_OPTIONS_ANNOTATION = "argocd.argoproj.io/sync-options"
+
+LEAF = "="
+"""Key under which a tree of owned fields holds a value; other keys are `f:name`, `k:{…}`, `v:…`."""
+
+Body = Mapping[str, Any]
+Tree = dict[str, Any]
+
+# Whoever edits an object with these writes a declaration beside Git's. Metadata verbs (annotate, label)
+# and operations (rollout restart, scale) are people's tools for an incident, and stay.
+_DECLARING_MANAGERS = frozenset(
+    {
+        "before-first-apply",
+        "kubectl",
+        "kubectl-client-side-apply",
+        "kubectl-create",
+        "kubectl-edit",
+        "kubectl-patch",
+        "kubectl-replace",
+        "kubectl-set",
+    }
+)
+# On a Rollout these are operations, too: `kubectl rollouts pause` and `restart`.
+_OPERATIONS = frozenset({"spec.paused", "spec.restartAt"})
+_USURPED_LIMIT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """One object as last seen."""
+
+    key: ObjectKey
+    version: str
+    uid: str
+    resource_version: str
+    owner: tuple[str, str]
+    """Namespace and name of the Application in its labels; empty without one."""
+    health: Health
+    owned: bytes
+    """Tree of the fields that we own, with their values, as JSON."""
+    owned_hash: str
+    usurped: tuple[str, ...] = ()
+    """Fields that kubectl declares beside us."""
+    replicas: int | None = None
+    is_autoscaled: bool = False
+    """Something other than kubectl holds the replicas through the scale subresource."""
+    selected_hash: str = ""
+    """Of a Service: the pod template hash that delivery keeps in its selector."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """The few that decide something here."""
+    deleting: bool = False
+
+    @property
+    def tree(self) -> Tree:
+        return json.loads(self.owned)  # type: ignore[no-any-return]
+
+
+def key_of(body: Body) -> ObjectKey:
+    metadata = body["metadata"]
+    group = body["apiVersion"].rpartition("/")[0]
+    return ObjectKey(group, body["kind"], metadata.get("namespace", ""), metadata["name"])
+
+
+def trim(body: Body, names: Names) -> Live:
+    """What is kept of an object."""
+    metadata = body["metadata"]
+    labels = metadata.get("labels") or {}
+    managed = metadata.get("managedFields") or ()
+    tree = _project(_owned_fields(managed), body)
+    selected_hash = _hold_selector(tree, body, names)
+    owned = json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()
+    return Live(
+        key=key_of(body),
+        version=body["apiVersion"].rpartition("/")[2],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        owner=(
+            labels.get(names.application_namespace_label, ""),
+            labels.get(names.application_name_label, ""),
+        ),
+        health=health.of(body),
+        owned=owned,
+        owned_hash=hashlib.sha256(owned).hexdigest()[:16],
+        usurped=_usurped(managed, body["kind"]),
+        replicas=_replicas(body),
+        is_autoscaled=_is_autoscaled(managed),
+        selected_hash=selected_hash,
+        annotations=_marks(metadata.get("annotations") or {}, names),
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+def taken_over(managed: list[Body]) -> list[Body] | None:
+    """managedFields in which what kubectl declares is ours, so that an apply can drop it; None: nothing to do."""
+    theirs = [m for m in managed if _declares(m)]
+    if not theirs:
+        return None
+    ours = next((m for m in managed if _is_ours(m)), None)
+    fields: Tree = dict((ours or {}).get("fieldsV1") or {})
+    for entry in theirs:
+        fields = _union(fields, entry.get("fieldsV1") or {})
+    base = ours or theirs[0]
+    merged = {**base, "manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": fields}
+    return [merged, *(m for m in managed if m is not ours and not _declares(m))]
+
+
+def _owned_fields(managed: Any) -> Tree:
+    return next((dict(m.get("fieldsV1") or {}) for m in managed if _is_ours(m)), {})
+
+
+def _is_ours(entry: Body) -> bool:
+    return (
+        entry.get("manager") == FIELD_MANAGER
+        and entry.get("operation") == "Apply"
+        and not entry.get("subresource")
+    )
+
+
+def _declares(entry: Body) -> bool:
+    return entry.get("manager") in _DECLARING_MANAGERS and not entry.get("subresource")
+
+
+def _project(fields: Tree, value: Any) -> Tree:
+    """The values of the owned fields, in a tree of the same shape; fields that are not there are left out."""
+    tree: Tree = {}
+    for name, below in fields.items():
+        if name == ".":
+            continue
+        found, child = _child(name, value)
+        if not found:
+            continue
+        inner = {k: v for k, v in below.items() if k != "."}
+        tree[name] = _project(inner, child) if inner else {LEAF: child}
+    return tree
+
+
+def _child(name: str, value: Any) -> tuple[bool, Any]:
+    kind, text = name[:2], name[2:]
+    if kind == "f:":
+        return (text in value, value.get(text)) if isinstance(value, Mapping) else (False, None)
+    if not isinstance(value, list):
+        return False, None
+    wanted = json.loads(text)
+    if kind == "k:":
+        item = next((i for i in value if isinstance(i, Mapping) and _has(i, wanted)), None)
+        return item is not None, item
+    return wanted in value, wanted
+
+
+def _has(item: Body, keys: Body) -> bool:
+    return all(item.get(k) == v for k, v in keys.items())
+
+
+def _hold_selector(tree: Tree, body: Body, names: Names) -> str:
+    """A Service's selector without delivery's hash; while delivery manages it, it counts as ours."""
+    if body["kind"] != "Service" or body["apiVersion"] != "v1":
+        return ""
+    selector = (body.get("spec") or {}).get("selector") or {}
+    selected = str(selector.get(POD_TEMPLATE_HASH_LABEL, ""))
+    annotations = body["metadata"].get("annotations") or {}
+    is_ours = "f:selector" in tree.get("f:spec", {})
+    if selector and (is_ours or names.managed_by_annotation in annotations):
+        plain = {k: v for k, v in selector.items() if k != POD_TEMPLATE_HASH_LABEL}
+        tree.setdefault("f:spec", {})["f:selector"] = {LEAF: plain}
+    return selected
+
+
+def _usurped(managed: Any, kind: str) -> tuple[str, ...]:
+    ours = set(_paths(_owned_fields(managed)))
+    tolerated = _OPERATIONS if kind == "Rollout" else frozenset()
+    theirs = {p for m in managed if _declares(m) for p in _paths(m.get("fieldsV1") or {})}
+    return tuple(sorted(theirs - ours - tolerated))[:_USURPED_LIMIT]
+
+
+def _paths(fields: Body, prefix: str = "") -> Iterator[str]:
+    for name, below in fields.items():
+        if name == ".":
+            continue
+        path = join(prefix, name)
+        inner = {k: v for k, v in below.items() if k != "."}
+        if inner:
+            yield from _paths(inner, path)
+        else:
+            yield path
+
+
+def join(prefix: str, name: str) -> str:
+    """`spec.containers[name=web].image`, from the names in managedFields."""
+    kind, text = name[:2], name[2:]
+    if kind == "f:":
+        plain = text if all(c.isalnum() or c in "-_" for c in text) else f"[{text}]"
+        return f"{prefix}.{plain}" if prefix and not plain.startswith("[") else f"{prefix}{plain}"
+    if kind == "k:":
+        return prefix + "[" + ",".join(f"{k}={v}" for k, v in json.loads(text).items()) + "]"
+    return f"{prefix}[{text}]"
+
+
+def _replicas(body: Body) -> int | None:
+    replicas = (body.get("spec") or {}).get("replicas") if isinstance(body.get("spec"), Mapping) else None
+    return replicas if isinstance(replicas, int) else None
+
+
+def _is_autoscaled(managed: Any) -> bool:
+    return any(
+        m.get("subresource") == "scale"
+        and not str(m.get("manager", "")).startswith("kubectl")
+        and "f:replicas" in ((m.get("fieldsV1") or {}).get("f:spec") or {})
+        for m in managed
+    )
+
+
+def _marks(annotations: Mapping[str, str], names: Names) -> Mapping[str, str]:
+    kept = (
+        names.git_revision_annotation,
+        names.fast_rollback_annotation,
+        PRUNE_ANNOTATION,
+        ARGO_SYNC_OPTIONS_ANNOTATION,
+    )
+    return {k: annotations[k] for k in kept if k in annotations}
+
+
+def _union(a: Tree, b: Body) -> Tree:
+    merged = dict(a)
+    for name, below in b.items():
+        merged[name] = _union(merged[name], below) if name in merged else below
+    return merged
