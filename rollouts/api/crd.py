@@ -22,7 +22,8 @@ import yaml
 
 from rollouts.api import parse
 from rollouts.api.analysis import AnalysisRun, AnalysisTemplate
-from rollouts.api.meta import DEFAULT_GROUP, VERSION, Names
+from rollouts.api.application import Application
+from rollouts.api.meta import APPLICATION_GROUP, DEFAULT_GROUP, VERSION, Names
 from rollouts.api.rollout import Rollout
 from rollouts.api.schema import Field
 
@@ -59,7 +60,7 @@ class Kind:
     """False: the group does not follow `--api-group`."""
 
     def group(self, names: Names) -> str:
-        return names.group if self.own_group else DEFAULT_GROUP
+        return names.group if self.own_group else APPLICATION_GROUP
 
 
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
@@ -118,7 +119,26 @@ ANALYSIS_RUN = Kind(
         Column("Message", ".status.message"),
     ),
 )
-KINDS = (ROLLOUT, ANALYSIS_TEMPLATE, CLUSTER_ANALYSIS_TEMPLATE, ANALYSIS_RUN)
+# Revisions are 50 characters wide, so they are for wide terminals; the message names what matters of them.
+APPLICATION = Kind(
+    Application,
+    "Application",
+    "applications",
+    ("app",),
+    "A directory in a Git repository that is kept applied, and put back to its last good revision.",
+    (
+        Column("Sync", ".status.sync.status"),
+        Column("Health", ".status.health.status"),
+        Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+        Column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
+        _AGE,
+        Column("Running", ".status.runningRevision", wide=True),
+        Column("Desired", ".status.desiredRevision", wide=True),
+        Column("Message", '.status.conditions[?(@.type=="Ready")].message'),
+    ),
+    own_group=False,
+)
+KINDS = (ROLLOUT, ANALYSIS_TEMPLATE, CLUSTER_ANALYSIS_TEMPLATE, ANALYSIS_RUN, APPLICATION)
 
 
 def crds(names: Names) -> list[dict[str, Any]]:

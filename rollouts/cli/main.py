@@ -33,6 +33,7 @@ _VERBS = {
 }
 _GROUPS = {
     "set": "revise:set_app",
+    "sandbox": "sandbox",
 }
 
 
