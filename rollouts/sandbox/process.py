@@ -44,17 +44,16 @@ def spawn(argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> Process:
         )
     finally:
         os.close(output)
-    return Process(pid, _start_time(pid) or "")
+    seen = _inspect(pid)
+    return Process(pid, seen.started if seen else "")
 
 
 def is_running(process: Process) -> bool:
     """Whether this very process still runs; a zombie does not."""
-    if process.started and _start_time(process.pid) == process.started:
-        return True
-    # It is our child if this interpreter started it: collect it, else it would stay a zombie.
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(process.pid, os.WNOHANG)
-    return False
+    seen = _inspect(process.pid)
+    if seen is None or seen.started != process.started:
+        return False
+    return not seen.is_zombie or not _collect(process.pid)
 
 
 def stop(processes: Sequence[Process], *, grace_seconds: float) -> None:
@@ -63,12 +62,6 @@ def stop(processes: Sequence[Process], *, grace_seconds: float) -> None:
     if not _ended(processes, within=grace_seconds):
         _signal(processes, signal.SIGKILL)
         _ended(processes, within=grace_seconds)
-
-
-def kill(processes: Sequence[Process]) -> None:
-    """End the processes at once, as a crash would."""
-    _signal(processes, signal.SIGKILL)
-    _ended(processes, within=10)
 
 
 def _signal(processes: Sequence[Process], number: signal.Signals) -> None:
@@ -87,21 +80,37 @@ def _ended(processes: Sequence[Process], *, within: float) -> bool:
     return True
 
 
-def _start_time(pid: int) -> str | None:
-    """An opaque mark that two processes with the same id do not share; None if there is no such process."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    started: str
+    is_zombie: bool
+
+
+def _collect(pid: int) -> bool:
+    """Whether a zombie is done for; one that this interpreter started is collected, else it would stay."""
+    try:
+        collected, _ = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return True
+    # Not yet: the first thread has ended, others of the same process still do.
+    return collected == pid
+
+
+def _inspect(pid: int) -> _Seen | None:
+    """A process as the system shows it; its start time is a mark that no other process of that id shares."""
     if Path("/proc/self/stat").exists():
-        return _start_time_linux(pid)
+        return _inspect_linux(pid)
     shown = subprocess.run(
         ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.split(maxsplit=1)
-    return shown[1].strip() if len(shown) == 2 and not shown[0].startswith("Z") else None
+    return _Seen(shown[1].strip(), shown[0].startswith("Z")) if len(shown) == 2 else None
 
 
-def _start_time_linux(pid: int) -> str | None:
+def _inspect_linux(pid: int) -> _Seen | None:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The command's name may contain spaces and brackets; what follows the last bracket does not.
     fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in {"Z", "X"} else fields[19]
+    return _Seen(fields[19], fields[0] in {"Z", "X"})

@@ -113,7 +113,8 @@ def test_a_crashed_child_counts_as_ended(log: Path) -> None:
 
 
 def runs(pid: int) -> bool:
-    return process.is_running(Process(pid, process._start_time(pid) or ""))
+    seen = process._inspect(pid)
+    return seen is not None and not seen.is_zombie
 
 
 def test_waiting_gives_up_in_time() -> None:

@@ -140,7 +140,8 @@ def test_the_command_line_brings_up_tells_and_ends(tmp_path: Path) -> None:
 
 
 def is_zombie(pid: int) -> bool:
-    return process._start_time(pid) is None
+    seen = process._inspect(pid)
+    return seen is not None and seen.is_zombie
 
 
 def pki_of(started: sandbox.Sandbox) -> api.Pki:
