@@ -14,8 +14,6 @@ from rollouts.api.meta import DEFAULT_GROUP, Names
 
 __all__ = ["LogFormat", "Settings"]
 
-_DROP_IN_GROUP = "argoproj.io"
-
 
 class LogFormat(StrEnum):
     TEXT = "text"
@@ -34,10 +32,11 @@ class Settings:
     instance_id: str = ""
     leader_elect: bool = True
     lease_name: str = "rollouts-controller"
-    lease_namespace: str = "rollouts-system"
+    lease_namespace: str = ""
+    """Empty: `namespace` if there is one, else the namespace of this pod."""
     identity: str = ""
     """Name of this process in the Lease; empty: host name and a random part."""
-    metrics_address: str = ":9090"
+    metrics_address: str = ":8090"
     health_address: str = ":8080"
     log_format: LogFormat = LogFormat.TEXT
     log_level: str = "info"
@@ -51,8 +50,3 @@ class Settings:
     @property
     def names(self) -> Names:
         return Names(self.api_group)
-
-    @property
-    def drop_in(self) -> bool:
-        """Serving the objects of Argo Rollouts."""
-        return self.api_group == _DROP_IN_GROUP

@@ -44,7 +44,8 @@ class Record(Generic[T]):
     version: int
     generation: int
     owner_uid: str
-    """uid of the controlling owner reference."""
+    """uid of the controlling owner reference, empty without one; `owner_name` is its name."""
+    owner_name: str
     value: T
 
 
@@ -97,6 +98,9 @@ class Store(Generic[T]):
     def __len__(self) -> int:
         return len(self._records)
 
+    def keys(self) -> tuple[Key, ...]:
+        return tuple(self._records)
+
     def put(self, body: Body, *, origin: str = WATCH) -> bool:
         """Take over what the API server says. False when it is not newer than what we have."""
         metadata = body["metadata"]
@@ -106,12 +110,14 @@ class Store(Generic[T]):
         if version <= (old.version if old else self._tombstones.get(key, -1)):
             return False
         same = old if old and old.uid == metadata["uid"] else None
+        owner = _controller(metadata)
         new = Record(
             key=key,
             uid=metadata["uid"],
             version=version,
             generation=metadata.get("generation", 0),
-            owner_uid=_controller_uid(metadata),
+            owner_uid=owner.get("uid", ""),
+            owner_name=owner.get("name", ""),
             value=self._trim(body, same),
         )
         self._tombstones.pop(key, None)
@@ -174,9 +180,9 @@ class Store(Generic[T]):
             listener(change)
 
 
-def _controller_uid(metadata: Mapping[str, Any]) -> str:
+def _controller(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     references = metadata.get("ownerReferences") or ()
-    return next((str(r["uid"]) for r in references if r.get("controller")), "")
+    return next((r for r in references if r.get("controller")), {})
 
 
 def _within(key: Key, namespace: str) -> bool:

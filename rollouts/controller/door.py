@@ -22,8 +22,14 @@ __all__ = ["watch"]
 _DELETED = "DELETED"
 
 
-async def watch(kube: Kube, stores: Sequence[Store[Any]], namespace: str, stop: asyncio.Event) -> None:
-    """Feed the stores from watches until a signal comes or `stop` is set. Raises when a watch dies."""
+async def watch(
+    kube: Kube, stores: Sequence[Store[Any]], namespace: str, *, ready: asyncio.Event, stop: asyncio.Event
+) -> None:
+    """Feed the stores from watches until `stop` is set. Raises when a watch dies.
+
+    Tasks that are created while this runs are cancelled at its end: kopf takes them for its own. It also
+    takes SIGTERM and SIGINT, until the caller sets handlers of its own after `ready`.
+    """
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     await kopf.operator(
         registry=_registry(kube, stores),
@@ -31,6 +37,7 @@ async def watch(kube: Kube, stores: Sequence[Store[Any]], namespace: str, stop: 
         standalone=True,
         clusterwide=not namespace,
         namespaces=(namespace,) if namespace else (),
+        ready_flag=ready,
         stop_flag=stop,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -44,6 +44,8 @@ class Controller:
     queue: Queue
     reconcile: Reconcile
     workers: int
+    all_keys: Callable[[], Iterable[Key]] = tuple
+    """All keys there are: rung with low priority after every sweep, in case something was missed."""
 
 
 async def work(controller: Controller, metrics: Metrics) -> None:

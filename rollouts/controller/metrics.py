@@ -1,30 +1,28 @@
 """What the controller tells Prometheus about itself: the peer's metric names beside ours.
 
 Counters and histograms are bumped where things happen; gauges about objects are read from the stores when
-somebody scrapes (`collect`), so that an idle controller does nothing for them.
+somebody scrapes (`gather`), so that an idle controller does nothing for them.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import Metric
 
+from rollouts.api.meta import ObjectMeta
 from rollouts.controller.cache import Key
+from rollouts.delivery.actions import Event
 
 __all__ = ["Gather", "Metrics"]
 
-_RECONCILE_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# argo-rollouts: controller/metrics/prommetrics.go
+_BUCKETS = (0.01, 0.15, 0.25, 0.5, 1.0)
+_OBJECT = ("namespace", "name")
 
 Gather = Callable[[], Iterable[Metric]]
-
-
-class Sized(Protocol):
-    """A queue, as far as metrics look at it."""
-
-    def __len__(self) -> int: ...
 
 
 class Metrics:
@@ -32,26 +30,48 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._last_success: dict[str, float] = {}
-        self._seconds = Histogram(
-            "controller_reconcile_seconds",
-            "Duration of a reconcile.",
-            ["controller"],
-            buckets=_RECONCILE_BUCKETS,
-            registry=self.registry,
+        self._successes: dict[str, float] = {}
+        self._durations: dict[str, Histogram] = {}
+        self._errors: dict[str, Counter] = {}
+        self._events = Counter(
+            "rollout_events", "Events that were posted.", (*_OBJECT, "type", "reason"), registry=self.registry
         )
-        self._errors = Counter(
-            "controller_reconcile_errors",
-            "Reconciles that failed.",
-            ["controller"],
+        self._requests = Counter(
+            "rollouts_controller_api_requests",
+            "Requests to the API server, by verb and by plural of the kind.",
+            ("verb", "kind"),
             registry=self.registry,
         )
 
     def reconciled(self, controller: str, key: Key, seconds: float, *, failed: bool) -> None:
-        del key
-        self._seconds.labels(controller).observe(seconds)
+        """One reconcile by the controller of this name."""
+        if controller not in self._durations:
+            self._register(controller)
+        self._durations[controller].labels(*key).observe(seconds)
         if failed:
-            self._errors.labels(controller).inc()
+            self._errors[controller].labels(*key).inc()
+        else:
+            self._successes[controller] = time.monotonic()
+
+    def forget(self, controller: str, key: Key) -> None:
+        """The object is gone: so are its series."""
+        for family in (self._durations.get(controller), self._errors.get(controller)):
+            if family is not None:
+                family.remove_by_labels(dict(zip(_OBJECT, key, strict=True)))
+        if controller == "rollout":
+            self._events.remove_by_labels(dict(zip(_OBJECT, key, strict=True)))
+
+    def seconds_since_success(self) -> dict[str, float]:
+        """By controller, how long ago a reconcile last went well."""
+        now = time.monotonic()
+        return {controller: now - at for controller, at in self._successes.items()}
+
+    def event(self, about: ObjectMeta, event: Event) -> None:
+        self._events.labels(about.namespace, about.name, event.type, event.reason).inc()
+
+    def request(self, method: str, path: str) -> None:
+        """One request to the API server."""
+        self._requests.labels(method, _plural(path)).inc()
 
     def gather(self, source: Gather) -> None:
         """Call `source` at every scrape."""
@@ -60,6 +80,18 @@ class Metrics:
     def exposition(self) -> bytes:
         return generate_latest(self.registry)
 
+    def _register(self, controller: str) -> None:
+        self._durations[controller] = Histogram(
+            f"{controller}_reconcile",
+            "Duration of a reconcile in seconds.",
+            _OBJECT,
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._errors[controller] = Counter(
+            f"{controller}_reconcile_error", "Reconciles that failed.", _OBJECT, registry=self.registry
+        )
+
 
 class _Source:
     def __init__(self, gather: Gather) -> None:
@@ -67,3 +99,16 @@ class _Source:
 
     def collect(self) -> Iterable[Metric]:
         return self._gather()
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing in advance: what is gathered depends on the objects."""
+        return ()
+
+
+def _plural(path: str) -> str:
+    """`/apis/apps/v1/namespaces/shop/replicasets/web?…` is about replicasets."""
+    parts = path.partition("?")[0].strip("/").split("/")
+    rest = parts[3:] if parts[0] == "apis" else parts[2:]
+    if len(rest) > 2 and rest[0] == "namespaces":
+        rest = rest[2:]
+    return rest[0] if rest else "discovery"

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rollouts.controller.cache import Key, Store
@@ -67,12 +67,14 @@ class Sweeper:
                 await asyncio.sleep(_RETRY_SECONDS)
         self._last_finished = time.monotonic()
 
-    async def run(self) -> None:
+    async def run(self, swept: Callable[[], None]) -> None:
+        """For ever; `swept` is called after every complete round."""
         while True:
             # With jitter, so that replicas do not list at the same moment.
             await asyncio.sleep(self._every_seconds * random.uniform(0.8, 1.2))  # noqa: S311
             if all([await self._swept(store) for store in self._stores]):
                 self._last_finished = time.monotonic()
+                swept()
 
     async def _swept(self, store: Store[Any]) -> bool:
         try:

@@ -1,0 +1,100 @@
+"""`rollouts controller`: flags and `ROLLOUTS_*` variables -> Settings; then the process runs.
+
+Decides what a flag means, nothing else. Everything heavy is imported when the command runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rollouts.api.meta import DEFAULT_GROUP
+from rollouts.settings import LogFormat, Settings
+
+app = typer.Typer()
+
+_DEFAULT = Settings()
+
+
+def _flag(name: str, text: str) -> typer.models.OptionInfo:
+    """A flag with its environment variable: --log-level and ROLLOUTS_LOG_LEVEL."""
+    variable = "ROLLOUTS_" + name.partition("/")[0].removeprefix("--").replace("-", "_").upper()
+    option: typer.models.OptionInfo = typer.Option(name, envvar=variable, help=text)
+    return option
+
+
+@app.command()
+def controller(  # noqa: PLR0913 - a flag each
+    *,
+    kubeconfig: Annotated[
+        str, _flag("--kubeconfig", "Kubeconfig file. Default: the pod's service account.")
+    ] = "",
+    context: Annotated[str, _flag("--context", "Context of the kubeconfig.")] = "",
+    namespace: Annotated[str, _flag("--namespace", "Serve only this namespace. Default: all.")] = "",
+    api_group: Annotated[
+        str, _flag("--api-group", "API group of the Rollouts; argoproj.io serves those of Argo Rollouts.")
+    ] = DEFAULT_GROUP,
+    instance_id: Annotated[
+        str, _flag("--instance-id", "Serve only objects with this controller-instance-id label.")
+    ] = "",
+    leader_elect: Annotated[
+        bool, _flag("--leader-elect/--no-leader-elect", "Write only while holding the Lease.")
+    ] = True,
+    lease_name: Annotated[str, _flag("--lease-name", "Name of the Lease.")] = _DEFAULT.lease_name,
+    lease_namespace: Annotated[
+        str, _flag("--lease-namespace", "Namespace of the Lease. Default: that of this pod.")
+    ] = "",
+    metrics_address: Annotated[
+        str, _flag("--metrics-address", "Where /metrics is served; empty: nowhere.")
+    ] = _DEFAULT.metrics_address,
+    health_address: Annotated[
+        str, _flag("--health-address", "Where /healthz, /livez and /readyz are served; empty: nowhere.")
+    ] = _DEFAULT.health_address,
+    log_format: Annotated[LogFormat, _flag("--log-format", "Format of log lines.")] = LogFormat.TEXT,
+    log_level: Annotated[str, _flag("--log-level", "debug, info, warning or error.")] = _DEFAULT.log_level,
+    workers: Annotated[int, _flag("--workers", "Rollouts that are handled at once.")] = _DEFAULT.workers,
+    analysis_workers: Annotated[
+        int, _flag("--analysis-workers", "Measurements that are taken at once.")
+    ] = _DEFAULT.analysis_workers,
+    application_workers: Annotated[
+        int, _flag("--application-workers", "Applications that are handled at once.")
+    ] = _DEFAULT.application_workers,
+    prometheus_address: Annotated[
+        str, _flag("--prometheus-address", "Prometheus for metrics that name no address.")
+    ] = "",
+    resync_seconds: Annotated[
+        int, _flag("--resync-seconds", "Seconds between two complete lists of all kinds.")
+    ] = _DEFAULT.resync_seconds,
+    git_cache_dir: Annotated[
+        Path, _flag("--git-cache-dir", "Where fetched Git repositories are kept.")
+    ] = _DEFAULT.git_cache_dir,
+) -> None:
+    """Run the controller until it is stopped."""
+    settings = Settings(
+        kubeconfig=kubeconfig,
+        context=context,
+        namespace=namespace,
+        api_group=api_group,
+        instance_id=instance_id,
+        leader_elect=leader_elect,
+        lease_name=lease_name,
+        lease_namespace=lease_namespace,
+        metrics_address=metrics_address,
+        health_address=health_address,
+        log_format=log_format,
+        log_level=log_level,
+        workers=workers,
+        analysis_workers=analysis_workers,
+        application_workers=application_workers,
+        prometheus_address=prometheus_address,
+        resync_seconds=resync_seconds,
+        git_cache_dir=git_cache_dir,
+    )
+    from rollouts.controller import logs, main
+
+    logs.configure(settings.log_format, settings.log_level)
+    sys.exit(asyncio.run(main.run(settings)))

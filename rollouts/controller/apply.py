@@ -1,0 +1,184 @@
+"""A Plan -> writes, in the plan's order: actions, events, status last.
+
+Decides nothing but what an answer means: what exists already as wanted is success, what exists as somebody
+else's is a name collision. A crash after any write leaves a state from which the next decision ends in the
+same place; `checkpoint` is called at each of these places.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, assert_never
+
+from rollouts.api import podtemplate
+from rollouts.api.meta import Names, ObjectMeta
+from rollouts.api.parse import dump
+from rollouts.api.rollout import Rollout, RolloutStatus
+from rollouts.controller import bodies
+from rollouts.controller.cache import Key, Store
+from rollouts.controller.events import Recorder
+from rollouts.controller.observe import Stores
+from rollouts.controller.records import KnownRollout, Malformed
+from rollouts.controller.writes import Writer, merge_difference
+from rollouts.delivery.actions import (
+    Action,
+    CreateAnalysisRun,
+    CreateReplicaSet,
+    DeleteAnalysisRun,
+    DeleteReplicaSet,
+    EvictPod,
+    PatchReplicaSet,
+    Plan,
+    SwitchService,
+    TerminateAnalysisRun,
+)
+from rollouts.errors import Conflict, NotFound, Rejected, Transient
+from rollouts.kube import resources
+
+__all__ = ["Applier", "Checkpoint", "NameTaken", "PodsRefused", "no_checkpoint"]
+
+log = logging.getLogger(__name__)
+
+Checkpoint = Callable[[str], None]
+"""Called before the first write of a plan and after each one, with the name of what was written."""
+
+
+def no_checkpoint(_: str) -> None:
+    return
+
+
+class NameTaken(Exception):
+    """The name of the new ReplicaSet belongs to a set that is not ours, or of another template."""
+
+
+class PodsRefused(Rejected):
+    """The new ReplicaSet is refused: only the template can be at fault, the rest of the body is ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applier:
+    """Carries out plans of Rollouts."""
+
+    stores: Stores
+    writer: Writer
+    recorder: Recorder
+    names: Names
+    instance_id: str
+    now: Callable[[], datetime]
+    checkpoint: Checkpoint = no_checkpoint
+
+    async def apply(self, known: KnownRollout | Malformed, plan: Plan) -> bool:
+        """Carry out a plan; whether anything was written. Raises `NameTaken` for a new ReplicaSet's name."""
+        metadata = known.metadata
+        self.checkpoint("plan")
+        for action in plan.actions:
+            assert isinstance(known, KnownRollout), "nothing is done for a spec that does not parse"
+            await self._act(known, action)
+            self.checkpoint(type(action).__name__)
+        for event in plan.events:
+            await self.recorder.post(metadata, event, self.now())
+            self.checkpoint("Event")
+        # Status last: a crash before it repeats the decision, never the step.
+        wrote = await self._write_status(metadata, known.status, plan.status)
+        self.recorder.settle(metadata.uid)
+        return wrote or bool(plan.actions)
+
+    async def _write_status(self, metadata: ObjectMeta, old: RolloutStatus, new: RolloutStatus) -> bool:
+        """One patch of the differences; none when there are none."""
+        difference = merge_difference(dump(old), dump(new))
+        if not difference:
+            return False
+        patch = {
+            "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
+            "status": difference,
+        }
+        key = Key(metadata.namespace, metadata.name)
+        await self.writer.patch(self.stores.rollouts, key, patch, subresource="status")
+        self.checkpoint("Status")
+        return True
+
+    async def _act(self, known: KnownRollout, action: Action) -> None:  # noqa: PLR0911 - one arm an action
+        stores, metadata = self.stores, known.rollout.metadata
+        match action:
+            case CreateReplicaSet():
+                return await self._create_replica_set(known, action)
+            case PatchReplicaSet():
+                key = Key(metadata.namespace, action.name)
+                return await self.writer.patch(stores.replica_sets, key, bodies.replica_set_patch(action))
+            case DeleteReplicaSet():
+                return await self._delete(stores.replica_sets, metadata, action)
+            case SwitchService():
+                key = Key(metadata.namespace, action.name)
+                patch = bodies.service_patch(action, metadata.name, self.names)
+                return await self.writer.patch(stores.services, key, patch)
+            case CreateAnalysisRun():
+                return await self._create_analysis_run(known.rollout, action)
+            case TerminateAnalysisRun():
+                key = Key(metadata.namespace, action.name)
+                patch = {"metadata": {"uid": action.uid}, "spec": {"terminate": True}}
+                return await self.writer.patch(stores.runs, key, patch)
+            case DeleteAnalysisRun():
+                return await self._delete(stores.runs, metadata, action)
+            case EvictPod():
+                return await self._evict(metadata, action)
+        assert_never(action)
+
+    async def _create_replica_set(self, known: KnownRollout, action: CreateReplicaSet) -> None:
+        rollout, store = known.rollout, self.stores.replica_sets
+        try:
+            await self.writer.create(store, bodies.replica_set(action, rollout, self.names))
+        except Conflict:
+            found = await self._existing(store, rollout.metadata, action.name)
+            if not _is_ours(found, rollout.metadata):
+                raise NameTaken from None
+            if podtemplate.digest(found["spec"]["template"]) != known.template.digest:
+                raise NameTaken from None
+        except Rejected as e:
+            raise PodsRefused(str(e)) from e
+
+    async def _create_analysis_run(self, rollout: Rollout, action: CreateAnalysisRun) -> None:
+        store = self.stores.runs
+        try:
+            body = bodies.analysis_run(action, rollout, self.names, self.instance_id)
+            await self.writer.create(store, body)
+        except Conflict:
+            found = await self._existing(store, rollout.metadata, action.name)
+            if not _is_ours(found, rollout.metadata):
+                raise Rejected(
+                    f"AnalysisRun {rollout.metadata.namespace}/{action.name} exists and belongs to "
+                    f"somebody else; delete it, or rename Rollout {rollout.metadata.name}"
+                ) from None
+
+    async def _existing(self, store: Store[Any], rollout: ObjectMeta, name: str) -> Mapping[str, Any]:
+        """What has the name that a new object should get. `Conflict` while it is on its way out."""
+        found = await self.writer.look_again(store, Key(rollout.namespace, name))
+        if found is None or found["metadata"].get("deletionTimestamp"):
+            kind = store.resource.kind
+            raise Conflict(f"{kind} {rollout.namespace}/{name} of Rollout {rollout.name} is being deleted")
+        return found
+
+    async def _delete(
+        self, store: Store[Any], metadata: ObjectMeta, action: DeleteReplicaSet | DeleteAnalysisRun
+    ) -> None:
+        record = store.get(Key(metadata.namespace, action.name))
+        if record and record.uid == action.uid:
+            version = action.resource_version if isinstance(action, DeleteReplicaSet) else ""
+            await self.writer.delete(store, record, resource_version=version)
+
+    async def _evict(self, metadata: ObjectMeta, action: EvictPod) -> None:
+        pod = resources.POD.ref(action.name, metadata.namespace)
+        try:
+            await self.writer.kube.evict(pod, uid=action.uid)
+        except (NotFound, Conflict):
+            log.debug("%s is gone already", pod)
+        except Transient as e:
+            # A PodDisruptionBudget forbids it for now; the rest of the plan must not wait for it.
+            log.info("%s not evicted yet: %s", pod, e, extra={"fields": {"rollout": metadata.key}})
+
+
+def _is_ours(found: Mapping[str, Any], rollout: ObjectMeta) -> bool:
+    owners = found["metadata"].get("ownerReferences") or ()
+    return any(o.get("controller") and o["uid"] == rollout.uid for o in owners)

@@ -1,0 +1,91 @@
+"""The state of Rollouts and AnalysisRuns as gauges, read from the stores at a scrape. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily
+
+from rollouts.api.analysis import AnalysisPhase
+from rollouts.api.rollout import Phase, Rollout
+from rollouts.controller.cache import Store
+from rollouts.controller.records import KnownRollout, Malformed
+from rollouts.controller.runs import KnownRun
+
+__all__ = ["analysis_runs", "rollouts"]
+
+_OBJECT = ("namespace", "name")
+
+
+def rollouts(store: Store[KnownRollout | Malformed]) -> Iterator[GaugeMetricFamily]:
+    """argo-rollouts: controller/metrics/rollout.go, and the weights, which it does not tell."""
+    info = GaugeMetricFamily(
+        "rollout_info", "Every Rollout.", labels=(*_OBJECT, "strategy", "traffic_router", "phase")
+    )
+    phases = GaugeMetricFamily(
+        "rollout_phase", "1 for the phase that a Rollout is in.", labels=(*_OBJECT, "strategy", "phase")
+    )
+    counts = {name: _per_rollout(f"rollout_info_replicas_{name}", f"Pods {name}.") for name in _COUNTS}
+    desired = _per_rollout("rollout_desired_weight", "Weight that the steps ask for, in percent.")
+    actual = _per_rollout("rollout_actual_weight", "Share of the canary as it is, in percent.")
+    for record in store:
+        if not isinstance(record.value, KnownRollout):
+            continue
+        rollout, where = record.value.rollout, tuple(record.key)
+        strategy, phase = _strategy(rollout), rollout.status.phase
+        info.add_metric((*where, strategy, "", phase or ""), 1)
+        for candidate in Phase:
+            phases.add_metric((*where, strategy, candidate), candidate is phase)
+        for name, count in _counts(rollout).items():
+            counts[name].add_metric(where, count)
+        if rollout.spec.strategy.canary:
+            desired.add_metric(where, _desired_weight(rollout))
+            weights = rollout.status.canary.weights
+            actual.add_metric(where, weights.canary.weight if weights else 0)
+    yield from (info, phases, *counts.values(), desired, actual)
+
+
+def analysis_runs(store: Store[KnownRun]) -> Iterator[GaugeMetricFamily]:
+    """argo-rollouts: controller/metrics/analysis.go"""
+    info = GaugeMetricFamily("analysis_run_info", "Every AnalysisRun.", labels=(*_OBJECT, "phase"))
+    phases = GaugeMetricFamily(
+        "analysis_run_phase", "1 for the phase that an AnalysisRun is in.", labels=(*_OBJECT, "phase")
+    )
+    for record in store:
+        phase = record.value.view.phase
+        info.add_metric((*record.key, phase), 1)
+        for candidate in AnalysisPhase:
+            phases.add_metric((*record.key, candidate), candidate is phase)
+    yield from (info, phases)
+
+
+_COUNTS = ("desired", "updated", "available", "unavailable")
+
+
+def _per_rollout(name: str, documentation: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, documentation, labels=_OBJECT)
+
+
+def _counts(rollout: Rollout) -> dict[str, int]:
+    status = rollout.status
+    return {
+        "desired": rollout.spec.replicas,
+        "updated": status.updated_replicas,
+        "available": status.available_replicas,
+        "unavailable": max(0, rollout.spec.replicas - status.available_replicas),
+    }
+
+
+def _strategy(rollout: Rollout) -> str:
+    return "canary" if rollout.spec.strategy.canary else "blueGreen"
+
+
+def _desired_weight(rollout: Rollout) -> int:
+    canary, status = rollout.spec.strategy.canary, rollout.status
+    index = status.current_step_index
+    if canary is None or status.abort or status.stable_rs == status.current_pod_hash:
+        return 0
+    if index is None or index >= len(canary.steps):
+        return 100
+    weights = [step.set_weight for step in canary.steps[: index + 1] if step.set_weight is not None]
+    return weights[-1] if weights else 0

@@ -1,0 +1,288 @@
+"""One AnalysisRun: judge what was measured, measure what is due, write the verdict, delete what expired.
+
+What a value means and when to measure is `analysis`'s. Measurements run in its pool, never on a worker; a
+finished one waits in memory until the next reconcile writes it. Lost in a crash, it is taken again; one that
+is in the status already is not counted twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from analysis import judge, model, schedule, template
+from analysis import parse as metrics_of
+from analysis.errors import AnalysisError
+from analysis.pool import Pool
+from rollouts.api.analysis import AnalysisPhase, AnalysisRun, AnalysisRunStatus, Argument, SecretKeyRef
+from rollouts.api.meta import ObjectMeta
+from rollouts.api.parse import dump, stamp
+from rollouts.controller.cache import Key, Record, Store
+from rollouts.controller.loop import NOTHING_MORE, Next
+from rollouts.controller.queue import Queue
+from rollouts.controller.runs import KnownRun, results_of, status_of
+from rollouts.controller.writes import Writer, merge_difference
+from rollouts.errors import NotFound
+from rollouts.kube import resources
+
+__all__ = ["FIELD_MANAGER", "ORIGIN", "Measurer"]
+
+log = logging.getLogger(__name__)
+
+ORIGIN = "analysis_run"
+FIELD_MANAGER = "rollouts-analysis"
+
+
+class Unresolved(Exception):
+    """The run cannot be measured as it is written. The message holds no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The metrics of a run with their arguments filled in, and the values that must not be shown."""
+
+    metrics: tuple[model.Metric, ...]
+    secrets: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Progress:
+    """What this process knows of a run beside its status."""
+
+    prepared: Prepared
+    in_flight: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    finished: dict[str, model.Measurement] = field(default_factory=dict)
+
+
+class Measurer:
+    """Reconciles AnalysisRuns by key."""
+
+    def __init__(
+        self,
+        store: Store[KnownRun],
+        queue: Queue,
+        writer: Writer,
+        pool: Pool,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._writer = writer
+        self._pool = pool
+        self._now = now
+        self._progress: dict[str, Progress] = {}
+        self._uids: dict[Key, str] = {}
+
+    async def reconcile(self, key: Key) -> Next:
+        record = self._store.get(key)
+        self._forget_others(key, record.uid if record else "")
+        if record is None:
+            return NOTHING_MORE
+        known = record.value
+        if known.view.phase.completed:
+            self._forget_others(key, "")
+            return await self._expire(record)
+        if known.run is None:
+            await self._give_up(record, AnalysisRunStatus(), str(known.error))
+            return NOTHING_MORE
+        try:
+            return await self._advance(record, known.run)
+        except Unresolved as e:
+            await self._give_up(record, known.run.status, str(e))
+            return Next(again=True)
+
+    async def close(self) -> None:
+        self._pool.close()
+        for progress in self._progress.values():
+            for task in progress.in_flight.values():
+                task.cancel()
+
+    async def _advance(self, record: Record[KnownRun], run: AnalysisRun) -> Next:
+        now = self._now()
+        progress = await self._prepared(record, run)
+        metrics, terminate = progress.prepared.metrics, run.spec.terminate
+        started_at = run.status.started_at or stamp(now)
+        folded = dict(progress.finished)
+        results = _with(metrics, results_of(run.status), folded)
+        assessment = judge.assess_run(metrics, results, terminate=terminate)
+        status = _redacted(status_of(assessment, started_at=started_at, now=now), progress.prepared.secrets)
+        await self._write(run.metadata, run.status, status)
+        for name in folded:
+            progress.finished.pop(name, None)
+        if assessment.phase.completed:
+            log.info("%s", status.phase, extra=_fields(record.key, status.message))
+            return Next(again=True)
+        due = schedule.due(
+            metrics, assessment.results, run_started_at=started_at, now=now, terminate=terminate
+        )
+        await self._measure(record, run, progress, due)
+        later = schedule.next_due(
+            metrics, assessment.results, run_started_at=started_at, now=now, terminate=terminate
+        )
+        return Next(at=later)
+
+    async def _prepared(self, record: Record[KnownRun], run: AnalysisRun) -> Progress:
+        progress = self._progress.get(record.uid)
+        if progress is None:
+            progress = Progress(await self._prepare(run))
+            self._progress[record.uid] = progress
+            self._uids[record.key] = record.uid
+        return progress
+
+    async def _prepare(self, run: AnalysisRun) -> Prepared:
+        """Arguments filled in. Secrets are read live: a rotated one holds from the next measurement on."""
+        spec = run.spec
+        values, secrets = {}, []
+        for arg in spec.args:
+            values[arg.name] = await self._value(run.metadata.namespace, arg)
+            if arg.value_from:
+                secrets.append(values[arg.name])
+        try:
+            metrics = metrics_of.metrics(
+                [template.resolve_metric(dump(metric), values) for metric in spec.metrics],
+                dry_run=[d.metric_name for d in spec.dry_run],
+                retention=[(m.metric_name, m.limit) for m in spec.measurement_retention],
+            )
+        except AnalysisError as e:
+            raise Unresolved(_without(secrets, str(e))) from None
+        return Prepared(metrics, tuple(secrets))
+
+    async def _value(self, namespace: str, arg: Argument) -> str:
+        if arg.value is not None:
+            return arg.value
+        source = arg.value_from.secret_key_ref if arg.value_from else None
+        if source is None:
+            raise Unresolved(f'args: argument "{arg.name}" has no value; give it value or valueFrom')
+        return await self._secret(namespace, arg.name, source)
+
+    async def _secret(self, namespace: str, name: str, source: SecretKeyRef) -> str:
+        where = f'args: argument "{name}": Secret {namespace}/{source.name}'
+        try:
+            secret = await self._writer.kube.get(resources.SECRET.ref(source.name, namespace))
+        except NotFound:
+            raise Unresolved(f"{where} does not exist; create it") from None
+        encoded = (secret.get("data") or {}).get(source.key)
+        if encoded is None:
+            raise Unresolved(f'{where} has no key "{source.key}"; correct the key')
+        try:
+            return base64.b64decode(encoded).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            raise Unresolved(f'{where}: key "{source.key}" is not text') from None
+
+    async def _measure(
+        self, record: Record[KnownRun], run: AnalysisRun, progress: Progress, due: tuple[str, ...]
+    ) -> None:
+        wanted = [name for name in due if name not in progress.in_flight and name not in progress.finished]
+        if wanted and progress.prepared.secrets:
+            progress.prepared = await self._prepare(run)
+        for metric in progress.prepared.metrics:
+            if metric.name in wanted:
+                task = asyncio.create_task(
+                    self._take(record.key, progress, metric), name=f"measure {record.key} {metric.name}"
+                )
+                progress.in_flight[metric.name] = task
+
+    async def _take(self, key: Key, progress: Progress, metric: model.Metric) -> None:
+        try:
+            found = await self._pool.measure(metric, now=self._now, secrets=progress.prepared.secrets)
+        finally:
+            progress.in_flight.pop(metric.name, None)
+        progress.finished[metric.name] = _stamped(found)
+        self._queue.add(key)
+
+    async def _expire(self, record: Record[KnownRun]) -> Next:
+        expires_at = record.value.expires_at
+        if expires_at is None or expires_at > self._now():
+            return Next(at=expires_at)
+        await self._writer.delete(self._store, record)
+        return NOTHING_MORE
+
+    async def _give_up(self, record: Record[KnownRun], old: AnalysisRunStatus, problem: str) -> None:
+        now = stamp(self._now())
+        status = replace(
+            old,
+            phase=AnalysisPhase.ERROR,
+            message=problem,
+            started_at=old.started_at or now,
+            completed_at=now,
+        )
+        metadata = ObjectMeta(
+            name=record.key.name,
+            namespace=record.key.namespace,
+            uid=record.uid,
+            resource_version=record.value.view.resource_version,
+        )
+        await self._write(metadata, old, status)
+        log.warning("AnalysisRun cannot be measured", extra=_fields(record.key, problem))
+
+    async def _write(self, metadata: ObjectMeta, old: AnalysisRunStatus, new: AnalysisRunStatus) -> bool:
+        difference = merge_difference(dump(old), dump(new))
+        if not difference:
+            return False
+        patch = {
+            "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
+            "status": difference,
+        }
+        key = Key(metadata.namespace, metadata.name)
+        await self._writer.patch(self._store, key, patch, subresource="status")
+        return True
+
+    def _forget_others(self, key: Key, uid: str) -> None:
+        """Drop what is known of another run of this name: it is gone, or completed."""
+        known = self._uids.get(key, "")
+        if known and known != uid:
+            del self._uids[key]
+            for task in self._progress.pop(known).in_flight.values():
+                task.cancel()
+
+
+def _with(
+    metrics: tuple[model.Metric, ...],
+    results: tuple[model.MetricResult, ...],
+    finished: Mapping[str, model.Measurement],
+) -> tuple[model.MetricResult, ...]:
+    """The results with the finished measurements that they do not hold yet, in the order of the spec."""
+    found = {r.name: r for r in results}
+    for metric in metrics:
+        measurement = finished.get(metric.name)
+        known = found.get(metric.name)
+        if measurement and not (known and measurement in known.measurements):
+            found[metric.name] = judge.record(metric, known, measurement)
+    return tuple(found[m.name] for m in metrics if m.name in found)
+
+
+def _stamped(m: model.Measurement) -> model.Measurement:
+    """As it will be read back from the status, so that the same measurement is recognised there."""
+    return model.Measurement(
+        phase=m.phase,
+        value=m.value,
+        message=m.message,
+        started_at=stamp(m.started_at) if m.started_at else None,
+        finished_at=stamp(m.finished_at) if m.finished_at else None,
+    )
+
+
+def _redacted(status: AnalysisRunStatus, secrets: Sequence[str]) -> AnalysisRunStatus:
+    """Verdicts quote conditions, and a condition may hold an argument that came from a Secret."""
+    if not secrets:
+        return status
+    return replace(
+        status,
+        message=_without(secrets, status.message),
+        metric_results=tuple(replace(r, message=_without(secrets, r.message)) for r in status.metric_results),
+    )
+
+
+def _without(secrets: Sequence[str], text: str) -> str:
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "*****")
+    return text
+
+
+def _fields(key: Key, reason: str) -> dict[str, object]:
+    return {"fields": {"analysis_run": str(key), "reason": reason}}

@@ -1,0 +1,144 @@
+"""Stores and a record -> the Snapshot that a decision looks at. Reads memory only; decides nothing.
+
+Pods are not in the stores, because only a restart needs them: the caller lists them live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
+from rollouts.api.meta import Names
+from rollouts.api.rollout import RolloutAnalysis, RolloutSpec
+from rollouts.controller.cache import Key, Record, Store
+from rollouts.controller.links import Links
+from rollouts.controller.records import KnownRollout, Malformed
+from rollouts.controller.runs import KnownRun
+from rollouts.delivery import snapshot
+from rollouts.delivery.snapshot import Snapshot
+from rollouts.errors import SpecError
+
+__all__ = ["Stores", "needs_pods", "observe", "service_names", "template_keys"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Everything that a decision about a Rollout is made from."""
+
+    rollouts: Store[KnownRollout | Malformed]
+    replica_sets: Store[snapshot.ReplicaSet]
+    services: Store[snapshot.Service]
+    runs: Store[KnownRun]
+    templates: Store[AnalysisTemplateSpec | SpecError]
+    cluster_templates: Store[AnalysisTemplateSpec | SpecError]
+    services_named: Links[Key, Key]
+    """Rollouts and the Services in their specs."""
+
+
+def observe(
+    stores: Stores,
+    record: Record[KnownRollout | Malformed],
+    known: KnownRollout,
+    *,
+    names: Names,
+    now: datetime,
+    pods: tuple[snapshot.Pod, ...] = (),
+) -> Snapshot:
+    key, rollout = record.key, known.rollout
+    vouched = rollout.metadata.annotations.get(names.fast_rollback_annotation)
+    return Snapshot(
+        rollout=rollout,
+        template=known.template,
+        now=now,
+        names=names,
+        replica_sets=tuple(r.value for r in stores.replica_sets.owned_by(record.uid)),
+        services=dict(_services(stores, key, rollout.spec)),
+        rivals=dict(_rivals(stores, key, rollout.spec)),
+        analysis_runs=tuple(r.value.view for r in stores.runs.owned_by(record.uid)),
+        templates=_templates(stores, key.namespace, rollout.spec),
+        fast_rollback=vouched == known.template.digest,
+        pods=pods,
+    )
+
+
+def needs_pods(known: KnownRollout, now: datetime) -> bool:
+    """A restart is due and not carried out yet."""
+    restart_at = known.rollout.spec.restart_at
+    return restart_at is not None and restart_at <= now and known.rollout.status.restarted_at != restart_at
+
+
+def service_names(spec: RolloutSpec) -> tuple[str, ...]:
+    """Services that a spec names, each once."""
+    canary, blue_green = spec.strategy.canary, spec.strategy.blue_green
+    found: list[str] = []
+    if canary:
+        found += [canary.canary_service, canary.stable_service]
+    if blue_green:
+        found += [blue_green.active_service, blue_green.preview_service]
+    return tuple(dict.fromkeys(name for name in found if name))
+
+
+def template_keys(stores: Stores, namespace: str, spec: RolloutSpec) -> set[Key]:
+    """Keys of the templates that the spec names, and of those that they name."""
+    return {_template_key(ref, namespace) for ref, _ in _reachable(stores, namespace, spec)}
+
+
+def _services(stores: Stores, key: Key, spec: RolloutSpec) -> Iterator[tuple[str, snapshot.Service | None]]:
+    for name in service_names(spec):
+        record = stores.services.get(Key(key.namespace, name))
+        yield name, record.value if record else None
+
+
+def _rivals(stores: Stores, key: Key, spec: RolloutSpec) -> Iterator[tuple[str, str]]:
+    for name in service_names(spec):
+        others = stores.services_named.sources(Key(key.namespace, name)) - {key}
+        if others:
+            yield name, min(others).name
+
+
+def _templates(
+    stores: Stores, namespace: str, spec: RolloutSpec
+) -> Mapping[AnalysisTemplateRef, AnalysisTemplateSpec | None]:
+    """Raises `SpecError` for a template that does not parse."""
+    found: dict[AnalysisTemplateRef, AnalysisTemplateSpec | None] = {}
+    for ref, template in _reachable(stores, namespace, spec):
+        if isinstance(template, SpecError):
+            kind = "ClusterAnalysisTemplate" if ref.cluster_scope else "AnalysisTemplate"
+            raise SpecError("spec.strategy", ref.template_name, f"{kind} cannot be used: {template}")
+        found[ref] = template
+    return found
+
+
+def _reachable(
+    stores: Stores, namespace: str, spec: RolloutSpec
+) -> Iterator[tuple[AnalysisTemplateRef, AnalysisTemplateSpec | SpecError | None]]:
+    """The templates that the spec names and those that they name, each once."""
+    wanted = [ref for analysis in _analyses(spec) for ref in analysis.templates]
+    met: set[AnalysisTemplateRef] = set()
+    while wanted:
+        ref = wanted.pop()
+        if ref in met:
+            continue
+        met.add(ref)
+        store = stores.cluster_templates if ref.cluster_scope else stores.templates
+        record = store.get(_template_key(ref, namespace))
+        template = record.value if record else None
+        yield ref, template
+        if isinstance(template, AnalysisTemplateSpec):
+            wanted.extend(template.templates)
+
+
+def _template_key(ref: AnalysisTemplateRef, namespace: str) -> Key:
+    return Key("" if ref.cluster_scope else namespace, ref.template_name)
+
+
+def _analyses(spec: RolloutSpec) -> Iterator[RolloutAnalysis]:
+    canary, blue_green = spec.strategy.canary, spec.strategy.blue_green
+    if canary:
+        yield from (step.analysis for step in canary.steps if step.analysis)
+        if canary.analysis:
+            yield canary.analysis
+    if blue_green:
+        yield from (a for a in (blue_green.pre_promotion_analysis, blue_green.post_promotion_analysis) if a)

@@ -1,0 +1,160 @@
+"""One Rollout: observe, decide, apply, say when to look again.
+
+What is decided is `rollouts.delivery`'s; here is only what a decision cannot see: the Rollout is gone, its
+spec does not parse, the API server refuses the pods.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rollouts.api.meta import Names
+from rollouts.api.parse import timestamp
+from rollouts.api.rollout import Rollout
+from rollouts.controller import bodies, observe
+from rollouts.controller.apply import Applier, NameTaken, PodsRefused
+from rollouts.controller.cache import Key, Record
+from rollouts.controller.links import Links
+from rollouts.controller.loop import NOTHING_MORE, Next
+from rollouts.controller.observe import Stores
+from rollouts.controller.records import KnownRollout, Malformed
+from rollouts.controller.writes import Writer
+from rollouts.delivery import plan as delivery
+from rollouts.delivery import snapshot
+from rollouts.delivery.actions import Plan
+from rollouts.errors import NotFound, SpecError
+from rollouts.kube import resources
+
+__all__ = ["FIELD_MANAGER", "ORIGIN", "Reconciler"]
+
+log = logging.getLogger(__name__)
+
+ORIGIN = "rollout"
+FIELD_MANAGER = "rollouts-delivery"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Reconciles Rollouts by key."""
+
+    stores: Stores
+    templates_named: Links[Key, Key]
+    """Rollouts and the templates that their analyses are made of."""
+    managed_services: Links[Key, Key]
+    """Services and the Rollout that their annotation names."""
+    writer: Writer
+    applier: Applier
+    names: Names
+    now: Callable[[], datetime]
+
+    async def reconcile(self, key: Key) -> Next:
+        record = self.stores.rollouts.get(key)
+        if record is None:
+            self.templates_named.set(key, ())
+            await self._release_services(key, still_named=frozenset())
+            return NOTHING_MORE
+        known = record.value
+        if known.metadata.deletion_timestamp:
+            return NOTHING_MORE
+        if isinstance(known, Malformed):
+            return await self._refuse(known, known.error)
+        try:
+            following = await self._advance(record, known)
+        except SpecError as e:
+            return await self._refuse(known, e)
+        await self._release_services(key, still_named=self.stores.services_named.targets(key))
+        return following
+
+    async def _advance(self, record: Record[KnownRollout | Malformed], known: KnownRollout) -> Next:
+        now = self.now()
+        pods = await self._pods(record, known.rollout) if observe.needs_pods(known, now) else ()
+        # Before the templates are looked at, so that one that is missing or malformed rings us when it changes.
+        templates = observe.template_keys(self.stores, record.key.namespace, known.rollout.spec)
+        self.templates_named.set(record.key, templates)
+        seen = observe.observe(self.stores, record, known, names=self.names, now=now, pods=pods)
+        plan = delivery.decide(seen)
+        try:
+            wrote = await self.applier.apply(known, plan)
+        except NameTaken:
+            plan = delivery.collided(seen)
+            wrote = await self.applier.apply(known, plan)
+        except PodsRefused as e:
+            await self._refuse(
+                known, SpecError("spec.template", None, f"the API server refuses the pods: {e}")
+            )
+            raise
+        _log(record.key, known, plan, wrote=wrote)
+        return Next(at=plan.requeue_at, again=wrote)
+
+    async def _refuse(self, known: KnownRollout | Malformed, fault: SpecError) -> Next:
+        plan = delivery.invalid(known.status, known.metadata.generation, fault, self.now())
+        wrote = await self.applier.apply(known, plan)
+        if wrote:
+            log.warning("%s", fault, extra=_fields(known.metadata.key, "InvalidSpec"))
+        return Next(at=plan.requeue_at, again=wrote)
+
+    async def _release_services(self, key: Key, *, still_named: frozenset[Key]) -> None:
+        """Give back the Services that name a Rollout which does not name them any more."""
+        for service in self.managed_services.sources(key) - still_named:
+            record = self.stores.services.get(service)
+            if record and (still_named or not await self._is_served_elsewhere(key)):
+                patch = bodies.release_service(record.uid, record.value.resource_version, self.names)
+                await self.writer.patch(self.stores.services, service, patch)
+
+    async def _is_served_elsewhere(self, key: Key) -> bool:
+        """The Rollout exists after all: another controller serves it (instance id)."""
+        if self.stores.rollouts.get(key):
+            return False
+        try:
+            await self.writer.kube.get(self.stores.rollouts.ref(key))
+        except NotFound:
+            return False
+        return True
+
+    async def _pods(self, record: Record[Any], rollout: Rollout) -> tuple[snapshot.Pod, ...]:
+        """Pods of all ReplicaSets of a Rollout that is being restarted, listed live."""
+        sets = {r.uid: r.value.pod_template_hash for r in self.stores.replica_sets.owned_by(record.uid)}
+        selector = ",".join(f"{k}={v}" for k, v in rollout.spec.selector.match_labels.items())
+        listed = await self.writer.kube.list(resources.POD, record.key.namespace, label_selector=selector)
+        return tuple(pod for body in listed.items if (pod := _pod(body, sets)))
+
+
+def _pod(body: Mapping[str, Any], sets: Mapping[str, str]) -> snapshot.Pod | None:
+    metadata = body["metadata"]
+    owner = next((o["uid"] for o in metadata.get("ownerReferences") or () if o.get("controller")), "")
+    if owner not in sets:
+        return None
+    conditions = (body.get("status") or {}).get("conditions") or ()
+    return snapshot.Pod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        created_at=timestamp(metadata["creationTimestamp"], "metadata.creationTimestamp"),
+        pod_template_hash=sets[owner],
+        available=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+def _log(key: Key, known: KnownRollout, plan: Plan, *, wrote: bool) -> None:
+    """One line for each decision that did something."""
+    if not wrote:
+        return
+    status = plan.status
+    done = ", ".join(type(action).__name__ for action in plan.actions) or "status"
+    fields = {
+        "rollout": str(key),
+        "phase": status.phase,
+        "revision": status.current_revision,
+        "hash": status.current_pod_hash,
+        "step": status.step,
+        "reason": ",".join(event.reason for event in plan.events),
+    }
+    log.info("%s", done, extra={"fields": fields})
+
+
+def _fields(key: str, reason: str) -> dict[str, object]:
+    return {"fields": {"rollout": key, "reason": reason}}

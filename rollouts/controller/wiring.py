@@ -1,0 +1,179 @@
+"""Rollouts and AnalysisRuns in the process: their stores, who rings whom, their two controllers.
+
+Decides which change concerns which key. A reconciler's own writes do not ring its own keys; they ring the
+other's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis import providers
+from analysis.pool import Pool
+from rollouts.api.analysis import AnalysisTemplateSpec
+from rollouts.controller import gauges, measure, observe, reconcile, records, runs
+from rollouts.controller.apply import Applier, Checkpoint, no_checkpoint
+from rollouts.controller.cache import Change, Key, Store
+from rollouts.controller.events import Recorder
+from rollouts.controller.links import Links
+from rollouts.controller.loop import Controller
+from rollouts.controller.measure import Measurer
+from rollouts.controller.observe import Stores
+from rollouts.controller.parts import Environment, Part
+from rollouts.controller.queue import Queue
+from rollouts.controller.records import KnownRollout, Malformed
+from rollouts.controller.runs import KnownRun
+from rollouts.controller.writes import Writer
+from rollouts.delivery import snapshot
+from rollouts.errors import SpecError
+from rollouts.kube import resources
+
+__all__ = ["new_stores", "part"]
+
+
+def new_stores(environment: Environment) -> Stores:
+    names, instance_id = environment.names, environment.settings.instance_id
+    templates: Store[AnalysisTemplateSpec | SpecError] = Store(
+        resources.analysis_template(names.group), records.template
+    )
+    cluster_templates: Store[AnalysisTemplateSpec | SpecError] = Store(
+        resources.cluster_analysis_template(names.group), records.template
+    )
+    return Stores(
+        rollouts=records.rollouts(names, instance_id),
+        replica_sets=records.replica_sets(names),
+        services=records.services(names),
+        runs=runs.runs(names, instance_id),
+        templates=templates,
+        cluster_templates=cluster_templates,
+        services_named=Links(),
+    )
+
+
+def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_checkpoint) -> Part:
+    settings = environment.settings
+    bell = _Bell(stores, Queue(now=environment.now), Queue(now=environment.now), Links(), Links())
+    bell.listen()
+    environment.metrics.gather(lambda: gauges.rollouts(stores.rollouts))
+    environment.metrics.gather(lambda: gauges.analysis_runs(stores.runs))
+    pool = Pool(
+        settings.analysis_workers,
+        providers.registry(prometheus_address=settings.prometheus_address or None),
+    )
+    reconciler = _reconciler(environment, bell, checkpoint)
+    measurer = Measurer(
+        stores.runs,
+        bell.runs,
+        Writer(environment.kube, origin=measure.ORIGIN, field_manager=measure.FIELD_MANAGER),
+        pool,
+        environment.now,
+    )
+    return Part(
+        stores=(
+            stores.rollouts,
+            stores.replica_sets,
+            stores.services,
+            stores.runs,
+            stores.templates,
+            stores.cluster_templates,
+        ),
+        controllers=(
+            Controller(
+                reconcile.ORIGIN, bell.rollouts, reconciler.reconcile, settings.workers, stores.rollouts.keys
+            ),
+            Controller(measure.ORIGIN, bell.runs, measurer.reconcile, settings.workers, stores.runs.keys),
+        ),
+        close=measurer.close,
+    )
+
+
+def _reconciler(environment: Environment, bell: _Bell, checkpoint: Checkpoint) -> reconcile.Reconciler:
+    kube, names = environment.kube, environment.names
+    writer = Writer(kube, origin=reconcile.ORIGIN, field_manager=reconcile.FIELD_MANAGER)
+    applier = Applier(
+        stores=bell.stores,
+        writer=writer,
+        recorder=Recorder(kube, resources.rollout(names.group), environment.metrics),
+        names=names,
+        instance_id=environment.settings.instance_id,
+        now=environment.now,
+        checkpoint=checkpoint,
+    )
+    return reconcile.Reconciler(
+        stores=bell.stores,
+        templates_named=bell.templates_named,
+        managed_services=bell.managed_services,
+        writer=writer,
+        applier=applier,
+        names=names,
+        now=environment.now,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Bell:
+    """Listens on the stores and rings the keys that a change concerns."""
+
+    stores: Stores
+    rollouts: Queue
+    runs: Queue
+    templates_named: Links[Key, Key]
+    managed_services: Links[Key, Key]
+
+    def listen(self) -> None:
+        self.stores.rollouts.listen(self._rollout)
+        self.stores.replica_sets.listen(self._replica_set)
+        self.stores.services.listen(self._service)
+        self.stores.runs.listen(self._run)
+        self.stores.templates.listen(self._template)
+        self.stores.cluster_templates.listen(self._template)
+
+    def _rollout(self, change: Change[KnownRollout | Malformed]) -> None:
+        known = change.new.value if change.new else None
+        spec = known.rollout.spec if isinstance(known, KnownRollout) else None
+        services = observe.service_names(spec) if spec else ()
+        keys = (Key(change.key.namespace, name) for name in services)
+        for service in self.stores.services_named.set(change.key, keys):
+            # A rival came or went.
+            for rival in self.stores.services_named.sources(service) - {change.key}:
+                self.rollouts.add(rival)
+        if change.origin != reconcile.ORIGIN:
+            self.rollouts.add(change.key)
+
+    def _replica_set(self, change: Change[snapshot.ReplicaSet]) -> None:
+        if change.origin != reconcile.ORIGIN:
+            self._ring_owners(change)
+
+    def _service(self, change: Change[snapshot.Service]) -> None:
+        manager = change.new.value.managed_by if change.new else ""
+        managers = (Key(change.key.namespace, manager),) if manager else ()
+        changed = self.managed_services.set(change.key, managers)
+        if change.origin != reconcile.ORIGIN:
+            for key in self.stores.services_named.sources(change.key) | changed:
+                self.rollouts.add(key)
+
+    def _run(self, change: Change[KnownRun]) -> None:
+        if change.origin != measure.ORIGIN:
+            self.runs.add(change.key)
+        if change.origin != reconcile.ORIGIN and _verdict(change, old=True) != _verdict(change, old=False):
+            self._ring_owners(change)
+
+    def _template(self, change: Change[AnalysisTemplateSpec | SpecError]) -> None:
+        for key in self.templates_named.sources(change.key):
+            self.rollouts.add(key)
+
+    def _ring_owners(self, change: Change[snapshot.ReplicaSet] | Change[KnownRun]) -> None:
+        for record in (change.old, change.new):
+            if record and record.owner_uid:
+                self.rollouts.add(Key(change.key.namespace, record.owner_name))
+
+
+def _verdict(change: Change[KnownRun], *, old: bool) -> object:
+    """What a Rollout looks at; measurements that change nothing of it do not ring."""
+    record = change.old if old else change.new
+    return record and (
+        record.uid,
+        record.value.view.phase,
+        record.value.view.message,
+        record.value.view.terminating,
+    )

@@ -1,0 +1,83 @@
+"""One write: with a precondition, its answer into the store, and what a refusal says about the store.
+
+Decides nothing. Both reconcilers write through here, so that the next look already sees what was written and
+a stale record costs a retry, never a wrong move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rollouts.controller.cache import Key, Record, Store
+from rollouts.errors import Conflict, NotFound, Rejected
+from rollouts.kube import Kube
+
+__all__ = ["Writer", "merge_difference"]
+
+_ABSENT = object()
+
+
+class Writer:
+    """Writes of one reconciler; `origin` tells listeners whose they are."""
+
+    def __init__(self, kube: Kube, *, origin: str, field_manager: str) -> None:
+        self.kube = kube
+        self._origin = origin
+        self._field_manager = field_manager
+
+    async def create(self, store: Store[Any], body: Mapping[str, Any]) -> None:
+        """Create; an object of that name is a `Conflict`, and in the store if the store wants it."""
+        answer = await self.kube.create(store.resource, body, field_manager=self._field_manager)
+        store.put(answer, origin=self._origin)
+
+    async def patch(
+        self, store: Store[Any], key: Key, body: Mapping[str, Any], *, subresource: str = ""
+    ) -> None:
+        """A merge patch whose precondition is in `body`."""
+        try:
+            answer = await self.kube.merge_patch(
+                store.ref(key), body, field_manager=self._field_manager, subresource=subresource
+            )
+        except (Conflict, NotFound, Rejected):
+            await self.look_again(store, key)
+            raise
+        store.put(answer, origin=self._origin)
+
+    async def delete(self, store: Store[Any], record: Record[Any], *, resource_version: str = "") -> None:
+        """Delete; what is gone already is gone."""
+        try:
+            await self.kube.delete(store.ref(record.key), uid=record.uid, resource_version=resource_version)
+        except NotFound:
+            pass
+        except (Conflict, Rejected):
+            await self.look_again(store, record.key)
+            raise
+        # With blockOwnerDeletion or foreground deletion the object may linger; its watch events will tell.
+        store.drop(record.key, record.version, origin=self._origin)
+
+    async def look_again(self, store: Store[Any], key: Key) -> Mapping[str, Any] | None:
+        """The object as it is now, into the store; None when it is gone."""
+        known = store.get(key)
+        try:
+            body = await self.kube.get(store.ref(key))
+        except NotFound:
+            if known:
+                store.drop(key, known.version, origin=self._origin)
+            return None
+        store.put(body, origin=self._origin)
+        return body
+
+
+def merge_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The smallest JSON merge patch that makes `new` of `old`; empty when they are equal."""
+    patch: dict[str, Any] = {key: None for key in old if key not in new}
+    for key, value in new.items():
+        before = old.get(key, _ABSENT)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            inner = merge_difference(before, value)
+            if inner:
+                patch[key] = inner
+        elif value != before:
+            patch[key] = value
+    return patch
