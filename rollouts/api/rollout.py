@@ -358,6 +358,12 @@ class RolloutStatus:
         datetime | None,
         Field("When the update last came nearer to its end; the progress deadline counts from here."),
     ] = None
+    best_available: Annotated[
+        int, Field("Most updated pods that were available since the step began; more is progress.")
+    ] = 0
+    attempt: Annotated[
+        int, Field("Times that this update was tried again, after an abort or an inconclusive analysis.")
+    ] = 0
     stable_rs: Annotated[str, Field("Pod template hash of the stable ReplicaSet.", json="stableRS")] = ""
     current_revision: Annotated[int, Field("Number of the revision in the spec.")] = 0
     git_revision: Annotated[str, Field("Git revision that the current spec came from.")] = ""

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from rollouts.api.analysis import AnalysisRunSpec
 from rollouts.api.meta import Reason
-from rollouts.api.rollout import RolloutStatus
+from rollouts.api.rollout import RolloutDuration, RolloutStatus
 
 
 class EventType(StrEnum):
@@ -116,10 +116,15 @@ Action = (
 class Plan:
     """What to do now, what to say, and when to look again (None: only when something changes).
 
-    Applied in the order actions, events, status; the status is patched only where it differs.
+    Applied in the order actions, events, status; the status is patched only where it differs. With
+    `only_counts` nothing but pod counts changed in the status: the caller may hold that patch back for up
+    to a second, so that pods that come up one by one do not cost a write each. `ended` is the duration of
+    the update that this plan ends, with how it ended: for metrics.
     """
 
     status: RolloutStatus
     actions: tuple[Action, ...] = ()
     events: tuple[Event, ...] = ()
     requeue_at: datetime | None = None
+    only_counts: bool = False
+    ended: RolloutDuration | None = None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
+from rollouts.api.meta import Names
 from rollouts.api.rollout import Rollout
 
 
@@ -108,7 +109,8 @@ class Pod:
 class Snapshot:
     """Everything that one decision may look at.
 
-    `services` and `templates` hold what the spec names; None stands for an object that is absent.
+    `services` and `templates` hold what the spec names (templates that templates name included); None
+    stands for an object that is absent.
     `rivals` maps the name of a Service to another Rollout that names it too.
     """
 
@@ -123,3 +125,4 @@ class Snapshot:
     fast_rollback: bool = False
     """The Git half vouches for this pod template (`Names.fast_rollback_annotation` equals its digest)."""
     pods: tuple[Pod, ...] = ()
+    names: Names = field(default_factory=Names)

@@ -1,0 +1,149 @@
+"""The blue-green strategy: how many pods each set has, the walk over its steps, and what is scaled down when.
+
+Where the update stands follows from the active Service and two marks in the status, so the steps are
+compiled from that point on. Called by `plan`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from rollouts.api.rollout import BlueGreenStrategy, PauseReason, RolloutStatus
+from rollouts.delivery import runs, view
+from rollouts.delivery.sets import Sets, available, sized
+from rollouts.delivery.snapshot import ReplicaSet
+from rollouts.delivery.steps import Accept, Analyse, Grow, Step, Switch, Wait, take
+from rollouts.delivery.view import Draft, Mode, View
+
+
+def active(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> str:
+    """The hash that the active Service should select before any step is taken."""
+    service = seen.service(strategy.active_service)
+    selected = service.selected_hash if service else ""
+    current, stable = seen.sets.current, seen.sets.stable
+    match view.mode(seen, status):
+        case Mode.PROMOTED:
+            return seen.hash if available(current) else selected
+        case Mode.ABORTED:
+            return stable.pod_template_hash if stable and available(stable) else selected
+        case Mode.INITIAL:
+            return selected
+        case Mode.FAST | Mode.STEPPING:
+            # a selector that somebody edited goes back to what serves
+            lost = stable is not None and selected not in (seen.hash, stable.pod_template_hash)
+            return stable.pod_template_hash if stable and lost and available(stable) else selected
+
+
+def sizes(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> Sets:
+    if view.is_held(seen, status):
+        return _held(seen, strategy, status) if seen.rescaled else seen.sets
+    current, stable = seen.sets.current, seen.sets.stable
+    if view.mode(seen, status) is not Mode.ABORTED:
+        current = sized(current, _wanted(seen, strategy, status))
+    return replace(seen.sets, current=current, stable=sized(stable, seen.replicas) if stable else None)
+
+
+def walk(seen: View, strategy: BlueGreenStrategy, draft: Draft, planned: Sets) -> tuple[Draft, Step | None]:
+    """As far as the pods that there are allow; and the step that is not reached."""
+    for step in compiled(seen, strategy, draft.status):
+        taken = take(seen, draft, planned, step)
+        if not taken.reached:
+            return taken.draft, step
+        draft = taken.draft
+    return draft, None
+
+
+def compiled(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> tuple[Step, ...]:
+    """The steps that are left."""
+    growing: tuple[Step, ...] = (Grow(seen.replicas), Switch())
+    if view.mode(seen, status) is not Mode.STEPPING:
+        return growing
+    after = _analyses(seen, runs.RunType.POST_PROMOTION)
+    if status.blue_green.active_selector == seen.hash:
+        return after
+    if status.blue_green.scale_up_preview_check_point:
+        return (*growing, *after)
+    # Once the analysis or the pause has begun, a pod that restarts does not begin them again.
+    begun = status.pause_conditions or status.blue_green.pre_promotion_analysis_run_status is not None
+    preview = () if begun else (Grow(_preview(seen, strategy)),)
+    before = _analyses(seen, runs.RunType.PRE_PROMOTION)
+    return (*preview, *before, *_wait(strategy), Accept(), *growing, *after)
+
+
+def retire(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus, planned: Sets) -> Sets:
+    """Deadlines for sets that nobody needs any more, and their end when a deadline has passed."""
+    kept = {status.stable_rs, status.blue_green.active_selector}
+    others, delayed = [], 0
+    for rs in planned.others:
+        if rs.pod_template_hash in kept or not rs.replicas:
+            others.append(_without_deadline(rs))
+            continue
+        limit = strategy.scale_down_delay_revision_limit
+        delayed += 1
+        within = limit is None or delayed <= limit
+        delay = strategy.scale_down_delay_seconds if within else 0
+        others.append(_ending(seen, rs, timedelta(seconds=delay)))
+    stable = planned.stable
+    if stable is not None and status.stable_rs == seen.hash:  # promoted in this very plan
+        stable = _ending(seen, stable, timedelta(seconds=strategy.scale_down_delay_seconds))
+    elif stable is not None:
+        stable = _without_deadline(stable)
+    return Sets(_current(seen, strategy, status, planned), stable, tuple(others))
+
+
+def _current(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus, planned: Sets) -> ReplicaSet:
+    current, stable = planned.current, planned.stable
+    if view.mode(seen, status) is not Mode.ABORTED or stable is None:
+        return _without_deadline(current)
+    back = status.blue_green.active_selector == stable.pod_template_hash
+    delay = strategy.abort_scale_down_delay_seconds
+    if not back or not delay or not current.replicas:
+        return current
+    if current.scale_down_deadline is None and available(stable) < seen.replicas:
+        return current  # the way forward stays open until stable is whole
+    return _ending(seen, current, timedelta(seconds=delay))
+
+
+def _ending(seen: View, rs: ReplicaSet, delay: timedelta) -> ReplicaSet:
+    deadline = rs.scale_down_deadline or seen.now + delay
+    if not delay or deadline <= seen.snapshot.now:
+        return replace(rs, replicas=0, scale_down_deadline=None)
+    return replace(rs, scale_down_deadline=deadline)
+
+
+def _without_deadline(rs: ReplicaSet) -> ReplicaSet:
+    return replace(rs, scale_down_deadline=None) if rs.scale_down_deadline else rs
+
+
+def _wanted(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> int:
+    past = seen.hash == status.blue_green.active_selector or status.blue_green.scale_up_preview_check_point
+    if view.mode(seen, status) is not Mode.STEPPING or past:
+        return seen.replicas
+    return _preview(seen, strategy)
+
+
+def _held(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> Sets:
+    current, stable = seen.sets.current, seen.sets.stable
+    return replace(
+        seen.sets,
+        current=sized(current, _wanted(seen, strategy, status)) if current.replicas else current,
+        stable=sized(stable, seen.replicas) if stable else None,
+    )
+
+
+def _preview(seen: View, strategy: BlueGreenStrategy) -> int:
+    count = strategy.preview_replica_count
+    return seen.replicas if count is None else count
+
+
+def _wait(strategy: BlueGreenStrategy) -> tuple[Step, ...]:
+    reason = PauseReason.BLUE_GREEN_PAUSE
+    if not strategy.auto_promotion_enabled:
+        return (Wait(reason, None),)
+    seconds = strategy.auto_promotion_seconds
+    return (Wait(reason, timedelta(seconds=seconds)),) if seconds else ()
+
+
+def _analyses(seen: View, kind: runs.RunType) -> tuple[Step, ...]:
+    return tuple(Analyse(slot) for slot in runs.slots(seen) if slot.type is kind)

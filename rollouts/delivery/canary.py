@@ -1,0 +1,101 @@
+"""The canary strategy: which share the current set has, and the walk over the steps.
+
+Decides sizes for the step that the stored status names, then how far the steps go. Called by `plan`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rollouts.api.parse import format_duration
+from rollouts.api.rollout import CanaryStep, PauseReason, RolloutStatus
+from rollouts.delivery import replicas, runs, view
+from rollouts.delivery.events import StepCompleted
+from rollouts.delivery.replicas import Pair
+from rollouts.delivery.sets import Sets
+from rollouts.delivery.steps import Analyse, Step, Wait, Weigh, take
+from rollouts.delivery.view import Draft, Mode, View
+
+
+def weight(seen: View, status: RolloutStatus) -> int:
+    """Percent of the pods that should be of the current set now."""
+    match view.mode(seen, status):
+        case Mode.INITIAL | Mode.PROMOTED | Mode.FAST:
+            return 100
+        case Mode.ABORTED:
+            return 0
+        case Mode.STEPPING:
+            return step_weight(seen, status.current_step_index)
+
+
+def step_weight(seen: View, index: int | None) -> int:
+    """The share at a step: that of the nearest setWeight up to it; everything after the last step."""
+    if index is None or index >= len(seen.steps):
+        return 100
+    weights = [step.set_weight for step in seen.steps[: index + 1] if step.set_weight is not None]
+    return weights[-1] if weights else 0
+
+
+def sizes(seen: View, status: RolloutStatus) -> Sets:
+    if view.is_held(seen, status):
+        return _held(seen)
+    return replicas.toward(seen.sets, _target(seen, weight(seen, status)), seen.limits)
+
+
+def walk(seen: View, draft: Draft, planned: Sets) -> tuple[Draft, Step | None]:
+    """From the current step on, as far as the pods that there are allow; and the step that is not reached.
+
+    `planned` holds the sizes for the step that the stored status names: the index is written before anything
+    is done for a step, so that after a crash the pods are never ahead of the status.
+    """
+    index = draft.status.current_step_index or 0
+    while index < len(seen.steps):
+        step = compiled(seen, index)
+        taken = take(seen, draft, planned, step)
+        if not taken.reached:
+            return taken.draft, step
+        draft = _completed(seen, draft, taken.draft, index)
+        index += 1
+    return draft, None
+
+
+def compiled(seen: View, index: int) -> Step:
+    step = seen.steps[index]
+    if step.set_weight is not None:
+        return Weigh(step.set_weight)
+    if step.pause is not None:
+        return Wait(PauseReason.CANARY_PAUSE_STEP, step.pause.duration)
+    assert step.analysis is not None  # validate admits no step without a field
+    slot = runs.Slot(runs.RunType.STEP, step.analysis, f"spec.strategy.canary.steps[{index}].analysis", index)
+    return Analyse(slot)
+
+
+def text(step: CanaryStep) -> str:
+    """A step in the words of its spec."""
+    if step.set_weight is not None:
+        return f"setWeight {step.set_weight}"
+    if step.pause is not None:
+        return f"pause {format_duration(step.pause.duration)}" if step.pause.duration else "pause"
+    return "analysis"
+
+
+def _target(seen: View, percent: int) -> Pair:
+    return replicas.for_weight(seen.replicas, percent, surge=seen.limits.surge > 0)
+
+
+def _held(seen: View) -> Sets:
+    """While a person holds the update sizes stay, but a change of replicas is shared out as they are."""
+    stable, current = seen.sets.stable, seen.sets.current
+    if not seen.rescaled:
+        return seen.sets
+    pods = current.replicas + (stable.replicas if stable else 0)
+    percent = round(100 * current.replicas / pods) if pods else 0
+    return replicas.toward(seen.sets, _target(seen, percent), seen.limits)
+
+
+def _completed(seen: View, before: Draft, after: Draft, index: int) -> Draft:
+    told = StepCompleted(index + 1, len(seen.steps), text(seen.steps[index]))
+    status = runs.record(after.status, runs.RunType.STEP, None)
+    status = replace(status, current_step_index=index + 1, current_step_started_at=seen.now)
+    new = after.events[len(before.events) :]
+    return replace(after, status=status, events=(*before.events, told, *new))

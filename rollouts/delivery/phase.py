@@ -1,0 +1,283 @@
+"""What has been asked for since the last status, and what ends an update: evaluated before anything else.
+
+Decides, in this order: a new template, other steps, the verbs of people (promote, retry, skip), abort, doubt.
+Touches no size and no Service. Called by `plan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rollouts.api.analysis import AnalysisPhase
+from rollouts.api.meta import Reason
+from rollouts.api.rollout import (
+    AbortReason,
+    CanaryStatus,
+    PauseCondition,
+    PauseReason,
+    RolloutStatus,
+)
+from rollouts.delivery import canary, duration, events, progress, runs, view
+from rollouts.delivery.sets import available
+from rollouts.delivery.view import Draft, Mode, View
+
+
+def begin(seen: View) -> Draft:
+    """The old status brought up to what Git and people have asked for since."""
+    old = seen.old
+    if old.current_pod_hash != seen.hash:
+        return _updated(seen)
+    if old.current_step_hash != progress.step_hash(seen.canary) and not _is_adopted(seen):
+        return Draft(_from_the_start(seen, old))
+    if old.aborted_at is not None and not old.abort:
+        return _retried(seen, old)
+    if old.aborted_at is not None and old.promote_full:
+        return _retried(seen, replace(old, abort=False))
+    return Draft(_adjusted(seen, old))
+
+
+def abort(seen: View, draft: Draft) -> Draft:
+    """Ends the update where a person, an analysis or the deadline says so."""
+    status = draft.status
+    if view.mode(seen, status) is Mode.PROMOTED:
+        return draft.to(_cleared(status))
+    if status.abort and status.aborted_at is not None:
+        return draft
+    reason = _by_person(seen, status) or _by_analysis(seen, status) or _by_deadline(seen, status)
+    return _aborted(seen, draft, reason) if reason else draft
+
+
+def doubt(seen: View, draft: Draft) -> Draft:
+    """An inconclusive analysis waits for a person; when the person says go on, it is run again."""
+    status = draft.status
+    unclear = [
+        slot for slot in judged(seen, status) if _phase(seen, status, slot) is AnalysisPhase.INCONCLUSIVE
+    ]
+    if not unclear or view.pause(status, PauseReason.INCONCLUSIVE_ANALYSIS):
+        return draft
+    if status.controller_pause and not status.pause_conditions:
+        for slot in unclear:
+            status = runs.record(status, slot.type, None)
+        return draft.to(replace(status, attempt=status.attempt + 1))
+    pause = PauseCondition(PauseReason.INCONCLUSIVE_ANALYSIS, seen.now)
+    status = replace(status, pause_conditions=(*status.pause_conditions, pause), controller_pause=True)
+    return draft.to(status, events.normal(Reason.PAUSED, f"Paused: {pause.reason}"))
+
+
+def judged(seen: View, status: RolloutStatus) -> Iterator[runs.Slot]:
+    """The slots whose verdict counts now."""
+    if view.mode(seen, status) is not Mode.STEPPING:
+        return
+    index = status.current_step_index
+    for slot in runs.slots(seen):
+        match slot.type:
+            case runs.RunType.STEP if slot.step_index != index:
+                continue
+            case runs.RunType.BACKGROUND if not is_background_due(seen, status):
+                continue
+            case runs.RunType.PRE_PROMOTION if status.blue_green.active_selector == seen.hash:
+                continue
+            case runs.RunType.POST_PROMOTION if status.blue_green.active_selector != seen.hash:
+                continue
+            case _:
+                yield slot
+
+
+def is_background_due(seen: View, status: RolloutStatus) -> bool:
+    if seen.canary is None or seen.canary.analysis is None:
+        return False
+    start, index = seen.canary.analysis.starting_step, status.current_step_index
+    return start is None or index is None or index >= start
+
+
+def _updated(seen: View) -> Draft:
+    old = seen.old
+    status = replace(
+        _from_the_start(seen, old),
+        current_pod_hash=seen.hash,
+        attempt=0,
+        restarted_at=seen.spec.restart_at,
+        duration=duration.updated(seen),
+    )
+    told = [events.normal(Reason.ROLLOUT_UPDATED, f"Updated to revision {seen.revision}{_git(seen)}")]
+    if not (seen.blue_green and view.mode(seen, status) is Mode.INITIAL):
+        started = f"Update to revision {seen.revision} ({seen.hash}) started"
+        told.append(events.normal(Reason.NOT_COMPLETED, started))
+    if view.mode(seen, status) in (Mode.FAST, Mode.PROMOTED) and seen.steps:
+        told.append(events.normal(Reason.SKIP_STEPS, f"Going back to {seen.hash} without steps"))
+    return Draft(status).to(status, *told)
+
+
+def _from_the_start(seen: View, old: RolloutStatus) -> RolloutStatus:
+    """All steps again, with nothing of the last try but its number."""
+    status = replace(
+        _cleared(old),
+        current_step_hash=progress.step_hash(seen.canary),
+        current_step_started_at=seen.now,
+        canary=CanaryStatus(weights=old.canary.weights),
+        blue_green=replace(
+            old.blue_green,
+            scale_up_preview_check_point=False,
+            pre_promotion_analysis_run_status=None,
+            post_promotion_analysis_run_status=None,
+        ),
+        promote_full=_is_still_up(seen),
+        attempt=old.attempt + 1,
+        last_progress_at=None,
+        best_available=0,
+    )
+    return replace(status, current_step_index=_first_step(seen, status))
+
+
+def _cleared(status: RolloutStatus) -> RolloutStatus:
+    return replace(
+        status,
+        abort=False,
+        aborted_at=None,
+        abort_reason=None,
+        pause_conditions=(),
+        controller_pause=False,
+        promote_full=False,
+    )
+
+
+def _retried(seen: View, old: RolloutStatus) -> Draft:
+    status = _from_the_start(seen, old)
+    status = replace(status, promote_full=old.promote_full, duration=duration.started(seen))
+    status = replace(status, current_step_index=_first_step(seen, status))
+    return Draft(status).to(status, events.normal(Reason.RETRIED, f"Trying revision {seen.revision} again"))
+
+
+def _adjusted(seen: View, old: RolloutStatus) -> RolloutStatus:
+    """The old status with a step index that exists, and as a promotion by a person leaves it."""
+    status = old
+    if view.mode(seen, status) in (Mode.FAST, Mode.INITIAL, Mode.PROMOTED):
+        status = replace(status, pause_conditions=(), controller_pause=False)
+    if old.abort and old.aborted_at is None:
+        status = replace(status, promote_full=False)
+    index = _first_step(seen, status) if old.current_step_index is None else old.current_step_index
+    if view.mode(seen, status) in (Mode.FAST, Mode.INITIAL, Mode.PROMOTED) or not seen.steps:
+        index = _first_step(seen, status)
+    elif index is not None:
+        index = max(0, min(index, len(seen.steps)))
+    if progress.step_text(seen, index) == old.step and index == old.current_step_index:
+        return status
+    return _skipped_to(seen, status, index)
+
+
+def _skipped_to(seen: View, status: RolloutStatus, index: int | None) -> RolloutStatus:
+    """A person has moved the index (or a new version of the controller reads an old status)."""
+    if status.step:
+        status = replace(status, pause_conditions=(), controller_pause=False)
+        status = runs.record(status, runs.RunType.STEP, None)
+    return replace(status, current_step_index=index, current_step_started_at=seen.now, best_available=0)
+
+
+def _first_step(seen: View, status: RolloutStatus) -> int | None:
+    if not seen.steps:
+        return None
+    skips = view.mode(seen, status) in (Mode.FAST, Mode.INITIAL, Mode.PROMOTED)
+    return len(seen.steps) if skips else 0
+
+
+def _is_still_up(seen: View) -> bool:
+    """Blue-green goes back to a version whose pods are still in their scale-down delay.
+
+    Kept in the status as a full promotion: the deadline that says so is taken off the set on the way.
+    """
+    deadline = seen.sets.current.scale_down_deadline
+    back = seen.sets.stable is not None and seen.sets.current.created_at < seen.sets.stable.created_at
+    return seen.blue_green is not None and back and deadline is not None and deadline > seen.snapshot.now
+
+
+def _is_adopted(seen: View) -> bool:
+    """A status that another controller wrote: its step hash is made in another way."""
+    return bool(seen.old.current_step_hash) and not seen.old.step
+
+
+def _phase(seen: View, status: RolloutStatus, slot: runs.Slot) -> AnalysisPhase | None:
+    stands = runs.standing(seen, status, slot)
+    return stands.status if stands else None
+
+
+def _by_person(seen: View, status: RolloutStatus) -> AbortReason | None:
+    if not status.abort:
+        return None
+    return _reason(seen, status, "Aborted", "on request")
+
+
+def _by_analysis(seen: View, status: RolloutStatus) -> AbortReason | None:
+    names = {AnalysisPhase.FAILED: "AnalysisFailed", AnalysisPhase.ERROR: "AnalysisError"}
+    for slot in judged(seen, status):
+        stands = runs.standing(seen, status, slot)
+        if stands is None or stands.status not in names:
+            continue
+        run = runs.observed(seen, status, slot)
+        verdict = run.decided_by if run else None
+        if verdict is None:
+            because = (
+                f"{slot.type} AnalysisRun {stands.name} is {stands.status}: {stands.message or 'no message'}"
+            )
+            return replace(_reason(seen, status, names[stands.status], because), analysis_run=stands.name)
+        because = (
+            f"metric {verdict.name} of {slot.type} AnalysisRun {stands.name} is {stands.status}: "
+            f"value {verdict.value}, condition {verdict.condition}"
+        )
+        return replace(
+            _reason(seen, status, names[stands.status], because),
+            analysis_run=stands.name,
+            metric=verdict.name,
+            value=verdict.value,
+            threshold=verdict.condition,
+        )
+    return None
+
+
+def _by_deadline(seen: View, status: RolloutStatus) -> AbortReason | None:
+    if not seen.spec.progress_deadline_abort or not progress.is_exceeded(seen, status):
+        return None
+    because = f"no progress for {seen.spec.progress_deadline_seconds}s, {_pods(seen)}"
+    return _reason(seen, status, "ProgressDeadlineExceeded", because)
+
+
+def _reason(seen: View, status: RolloutStatus, reason: str, because: str) -> AbortReason:
+    index = status.current_step_index
+    at_step = index is not None and index < len(seen.steps)
+    step = (
+        f" at step {(index or 0) + 1}/{len(seen.steps)} ({canary.text(seen.steps[index or 0])})"
+        if at_step
+        else ""
+    )
+    return AbortReason(
+        reason=reason,
+        message=f"Update to revision {seen.revision}{_git(seen)} aborted{step}: {because}",
+        revision=seen.revision,
+        git_revision=seen.git_revision,
+        pod_template_hash=seen.hash,
+        step=index if at_step else None,
+    )
+
+
+def _aborted(seen: View, draft: Draft, reason: AbortReason) -> Draft:
+    status = replace(
+        draft.status,
+        abort=True,
+        aborted_at=seen.now,
+        abort_reason=reason,
+        promote_full=False,
+        pause_conditions=(),
+        controller_pause=False,
+        current_step_index=0 if seen.steps else None,
+        current_step_started_at=seen.now,
+        blue_green=replace(draft.status.blue_green, scale_up_preview_check_point=False),
+    )
+    return draft.to(status, events.warning(Reason.ABORTED, reason.message))
+
+
+def _git(seen: View) -> str:
+    return f" ({seen.git_revision})" if seen.git_revision else ""
+
+
+def _pods(seen: View) -> str:
+    return f"{available(seen.sets.current)} of {seen.sets.current.replicas} updated pods available"

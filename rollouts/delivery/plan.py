@@ -1,0 +1,240 @@
+"""decide(snapshot) -> Plan: what should happen to a Rollout now.
+
+The whole decision in one place, as a fold over values: what has been asked for, whether the update is over,
+how many pods there should be, how far the steps go, who is served by what. The modules answer one question
+each; nothing is done here. Called by the controller for every observed change, by the simulator and by the
+linter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from rollouts.api.analysis import AnalysisPhase
+from rollouts.api.meta import Reason
+from rollouts.api.rollout import CanaryStatus, PauseReason, RolloutAnalysisRunStatus, RolloutStatus
+from rollouts.delivery import (
+    bluegreen,
+    canary,
+    changes,
+    duration,
+    events,
+    phase,
+    progress,
+    restart,
+    runs,
+    services,
+    status,
+    validate,
+    view,
+)
+from rollouts.delivery.actions import Action, Plan
+from rollouts.delivery.sets import Sets, available
+from rollouts.delivery.snapshot import ReplicaSet, Snapshot
+from rollouts.delivery.steps import Analyse, Step, Wait
+from rollouts.delivery.view import Draft, Mode, View
+
+invalid = status.invalid
+
+
+def decide(snapshot: Snapshot) -> Plan:
+    """The plan for a snapshot. Deterministic; applied to its own result it is empty."""
+    seen = view.of(snapshot)
+    fault = validate.fault(seen)
+    if fault is not None:
+        return invalid(seen.old, snapshot.rollout.metadata.generation, fault, snapshot.now)
+    draft = phase.doubt(seen, phase.abort(seen, _begun(seen)))
+    restarting = restart.due(seen)
+    if restarting.evictions:  # counts cannot be trusted while pods are on their way out
+        return _restarted(seen, draft, restarting)
+    planned = _sizes(seen, draft.status)
+    draft, blocked_on = _walked(seen, draft, planned)
+    draft = _promoted(seen, draft, blocked_on)
+    planned = _annotated(seen, draft.status, _retired(seen, draft.status, planned))
+    draft = draft.to(replace(draft.status, restarted_at=restarting.restarted_at))
+    draft = draft.wake_at(restarting.wake_at) if restarting.wake_at else draft
+    return _assembled(seen, draft, planned, blocked_on)
+
+
+def collided(snapshot: Snapshot) -> Plan:
+    """The name of the new ReplicaSet is taken by somebody else's: take the next hash."""
+    old = snapshot.rollout.status
+    again = replace(old, collision_count=(old.collision_count or 0) + 1)
+    return Plan(status=again, requeue_at=snapshot.now)
+
+
+def _begun(seen: View) -> Draft:
+    draft = phase.begin(seen)
+    if seen.blue_green is None:
+        return draft
+    active = bluegreen.active(seen, seen.blue_green, draft.status)
+    return draft.to(
+        replace(draft.status, blue_green=replace(draft.status.blue_green, active_selector=active))
+    )
+
+
+def _sizes(seen: View, now: RolloutStatus) -> Sets:
+    return bluegreen.sizes(seen, seen.blue_green, now) if seen.blue_green else canary.sizes(seen, now)
+
+
+def _walked(seen: View, draft: Draft, planned: Sets) -> tuple[Draft, Step | None]:
+    if not _may_go_on(seen, draft.status):
+        return draft, None
+    if seen.blue_green:
+        return bluegreen.walk(seen, seen.blue_green, draft, planned)
+    return canary.walk(seen, draft, planned)
+
+
+def _may_go_on(seen: View, now: RolloutStatus) -> bool:
+    under_way = view.mode(seen, now) not in (Mode.ABORTED, Mode.PROMOTED)
+    doubtful = view.pause(now, PauseReason.INCONCLUSIVE_ANALYSIS) is not None
+    return under_way and not (now.abort or doubtful or view.is_held(seen, now))
+
+
+def _promoted(seen: View, draft: Draft, blocked_on: Step | None) -> Draft:
+    """The current set becomes stable once all steps are taken and all its pods are available."""
+    now = draft.status
+    if blocked_on is not None or not _may_go_on(seen, now) or not _is_whole(seen, now):
+        return draft
+    status_now = replace(
+        now,
+        duration=duration.promoted(seen, now),
+        stable_rs=seen.hash,
+        promote_full=False,
+        current_step_index=len(seen.steps) if seen.steps else None,
+        canary=CanaryStatus(weights=now.canary.weights),
+        blue_green=replace(now.blue_green, scale_up_preview_check_point=False),
+    )
+    told = f"Revision {seen.revision} ({seen.hash}) is stable: {_why_promoted(seen, now)}"
+    return draft.to(status_now, events.normal(Reason.COMPLETED, told))
+
+
+def _is_whole(seen: View, now: RolloutStatus) -> bool:
+    if seen.blue_green is not None:
+        return now.blue_green.active_selector == seen.hash
+    index = now.current_step_index
+    return (index is None or index >= len(seen.steps)) and available(seen.sets.current) >= seen.replicas
+
+
+def _why_promoted(seen: View, now: RolloutStatus) -> str:
+    match view.mode(seen, now):
+        case Mode.INITIAL:
+            return "first deployment"
+        case Mode.FAST:
+            return "full promotion on request" if now.promote_full else "fast rollback"
+        case _:
+            return f"all {len(seen.steps)} steps completed" if seen.steps else "update completed"
+
+
+def _retired(seen: View, now: RolloutStatus, planned: Sets) -> Sets:
+    return bluegreen.retire(seen, seen.blue_green, now, planned) if seen.blue_green else planned
+
+
+def _annotated(seen: View, now: RolloutStatus, planned: Sets) -> Sets:
+    """What sets remember of the Rollout. A set that is used again gets the highest revision number."""
+    current, stable = planned.current, planned.stable
+    if not current.uid or seen.old.current_pod_hash != seen.hash:
+        current = replace(current, git_revision=seen.git_revision)
+    current = replace(_sized_for(seen, current), revision=seen.revision)
+    return replace(planned, current=current, stable=_sized_for(seen, stable) if stable else None)
+
+
+def _sized_for(seen: View, rs: ReplicaSet) -> ReplicaSet:
+    return replace(rs, desired_replicas=seen.replicas) if rs.replicas else rs
+
+
+def _analysed(seen: View, draft: Draft, blocked_on: Step | None) -> tuple[Draft, tuple[Action, ...]]:
+    """Runs that start now, and the status of those that go on."""
+    now = _refreshed(seen, draft.status)
+    started: list[Action] = []
+    for slot in _live(seen, now, blocked_on):
+        stands = runs.standing(seen, now, slot)
+        if stands is None:
+            started.append(runs.create(seen, now, slot))
+            stands = RolloutAnalysisRunStatus(runs.name(seen, now, slot), AnalysisPhase.PENDING)
+        now = runs.record(now, slot.type, stands)
+    return replace(draft, status=now, events=(*runs.told(seen.old, now), *draft.events)), tuple(started)
+
+
+def _live(seen: View, now: RolloutStatus, blocked_on: Step | None) -> list[runs.Slot]:
+    if not _may_go_on(seen, now) or view.mode(seen, now) is not Mode.STEPPING:
+        return []
+    background = [slot for slot in phase.judged(seen, now) if slot.type is runs.RunType.BACKGROUND]
+    return [*background, *([blocked_on.slot] if isinstance(blocked_on, Analyse) else [])]
+
+
+def _refreshed(seen: View, now: RolloutStatus) -> RolloutStatus:
+    observed = {run.name: run for run in seen.snapshot.analysis_runs}
+    for kind in runs.RunType:
+        known = runs.recorded(now, kind)
+        run = observed.get(known.name) if known else None
+        if run is not None:
+            now = runs.record(now, kind, RolloutAnalysisRunStatus(run.name, run.phase, run.message))
+    return now
+
+
+def _assembled(seen: View, draft: Draft, planned: Sets, blocked_on: Step | None) -> Plan:
+    draft, started = _analysed(seen, draft, blocked_on)
+    now = draft.status
+    creates = not view.is_held(seen, now) and view.mode(seen, now) is not Mode.ABORTED
+    resized = changes.between(seen, planned, creates=creates)
+    switched = services.switches(seen, now, planned)
+    waited_for = [runs.name(seen, now, slot) for slot in phase.judged(seen, now)]
+    actions: tuple[Action, ...] = (
+        *runs.terminated(seen, waited_for),
+        *resized.up,
+        *switched,
+        *resized.down,
+        *resized.late,
+        *started,
+        *changes.outdated(seen, planned),
+        *runs.outlived(seen, now),
+    )
+    told = [fact for switch in switched if (fact := services.told(seen, switch))]
+    facts = (*draft.events, *resized.facts, *told)
+    draft = replace(draft, events=facts)
+    return _finished(seen, draft, actions, planned, waits_for_pods=_waits_for_pods(now, blocked_on))
+
+
+def _waits_for_pods(now: RolloutStatus, blocked_on: Step | None) -> bool:
+    return not isinstance(blocked_on, Wait | Analyse) and not now.pause_conditions
+
+
+def _restarted(seen: View, draft: Draft, restarting: restart.Restart) -> Plan:
+    draft = draft.wake_at(restarting.wake_at) if restarting.wake_at else draft
+    return _finished(seen, draft, restarting.evictions, seen.sets, waits_for_pods=False)
+
+
+def _finished(
+    seen: View, draft: Draft, actions: tuple[Action, ...], planned: Sets, *, waits_for_pods: bool
+) -> Plan:
+    now = draft.status
+    if not now.pause_conditions and not view.is_held(seen, now):
+        now = replace(now, controller_pause=False)
+    now = status.finished(seen, now, waits_for_pods=waits_for_pods)
+    facts = [*draft.events, *_timed_out(seen, now)]
+    ordered = events.in_order(facts, first=not seen.old.stable_rs)
+    stepping = bool(seen.steps) and view.mode(seen, seen.old) is Mode.STEPPING and not seen.rescaled
+    told = events.fold(ordered, seen.names, stepping=stepping)
+    return Plan(
+        status=now,
+        actions=actions,
+        events=told,
+        requeue_at=_next(seen, now, draft, planned),
+        only_counts=not actions and not told and status.differs_in_counts_only(seen.old, now),
+        ended=duration.ended(seen, now),
+    )
+
+
+def _timed_out(seen: View, now: RolloutStatus) -> tuple[events.Fact, ...]:
+    if not status.is_timed_out(seen, now) or status.was_timed_out(seen.old):
+        return ()
+    message = f"Revision {seen.revision} made no progress for {seen.spec.progress_deadline_seconds}s"
+    return (events.warning(Reason.PROGRESS_DEADLINE_EXCEEDED, message),)
+
+
+def _next(seen: View, now: RolloutStatus, draft: Draft, planned: Sets) -> datetime | None:
+    deadlines = (rs.scale_down_deadline for rs in planned if rs.replicas)
+    instants = (*draft.wake, *deadlines, progress.deadline(seen, now))
+    return min((at for at in instants if at is not None and at > seen.snapshot.now), default=None)

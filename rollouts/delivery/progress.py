@@ -1,0 +1,59 @@
+"""How far the update is: the identity and text of its steps, and the clock of the progress deadline.
+
+The clock measures net progress: it is set back only when the update comes nearer to its end than ever
+before, so that a pod which is ready for a moment, again and again, does not renew the deadline for ever. It
+stands still while somebody or an analysis is waited for. Called by `phase` and `status`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from rollouts.api.parse import dump
+from rollouts.api.podtemplate import fnv32a, safe_encode
+from rollouts.api.rollout import CanaryStrategy, RolloutStatus
+from rollouts.delivery.sets import available
+from rollouts.delivery.view import View
+
+
+def step_hash(canary: CanaryStrategy | None) -> str:
+    """Identifies the steps of a canary; empty for blue-green."""
+    if canary is None:
+        return ""
+    steps = [dump(step) for step in canary.steps]
+    return safe_encode(str(fnv32a(json.dumps(steps, separators=(",", ":")).encode())))
+
+
+def step_text(seen: View, index: int | None) -> str:
+    """2/6: steps that are done, of all."""
+    return f"{index}/{len(seen.steps)}" if seen.steps and index is not None else ""
+
+
+def deadline(seen: View, status: RolloutStatus) -> datetime | None:
+    """When the update has failed for want of progress; None while the clock stands still."""
+    if status.last_progress_at is None:
+        return None
+    return status.last_progress_at + timedelta(seconds=seen.spec.progress_deadline_seconds)
+
+
+def is_exceeded(seen: View, status: RolloutStatus) -> bool:
+    end = deadline(seen, status)
+    return end is not None and end <= seen.snapshot.now and not _is_better(seen, status)
+
+
+def clocked(seen: View, status: RolloutStatus, *, counting: bool) -> RolloutStatus:
+    """The status with the clock as this decision leaves it."""
+    if not counting:
+        return replace(status, last_progress_at=None, best_available=0)
+    moved = (status.stable_rs, status.current_step_index) != (seen.old.stable_rs, seen.old.current_step_index)
+    if status.last_progress_at is None or moved or seen.rescaled:
+        return replace(status, last_progress_at=seen.now, best_available=available(seen.sets.current))
+    if _is_better(seen, status):
+        return replace(status, last_progress_at=seen.now, best_available=available(seen.sets.current))
+    return status
+
+
+def _is_better(seen: View, status: RolloutStatus) -> bool:
+    return available(seen.sets.current) > status.best_available

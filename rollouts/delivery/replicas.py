@@ -1,0 +1,146 @@
+"""Weight <-> count: how many pods each side should have, and how far towards that one may go now.
+
+Rules of argo-rollouts (utils/replicaset/canary.go) for a canary without a traffic router, with exact
+arithmetic. Decides sizes only; which weight is wanted is decided in `canary`.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+
+from rollouts.api.schema import IntOrString
+from rollouts.delivery.sets import Sets, available, sized
+from rollouts.delivery.snapshot import ReplicaSet
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many pods there must be (`fewest`, available) and may be (`most`, asked for)."""
+
+    replicas: int
+    surge: int
+    unavailable: int
+
+    @property
+    def most(self) -> int:
+        return self.replicas + self.surge
+
+    @property
+    def fewest(self) -> int:
+        return self.replicas - self.unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Pods of the canary (the current set) and of stable."""
+
+    canary: int
+    stable: int
+
+
+def limits(replicas: int, max_surge: IntOrString, max_unavailable: IntOrString) -> Limits:
+    """Surge rounds up, unavailable rounds down; both zero would allow nothing, so one may be missing."""
+    surge = -(-_hundredths(max_surge, replicas) // 100)
+    unavailable = _hundredths(max_unavailable, replicas) // 100
+    if surge == 0 and unavailable == 0:
+        unavailable = 1
+    return Limits(replicas, surge, min(unavailable, replicas))
+
+
+def for_weight(replicas: int, weight: int, *, surge: bool) -> Pair:
+    """The pair that comes nearest to `weight` percent of canary pods.
+
+    With `surge` one more pod than `replicas` may be used, never more. Between 1 and 99 percent both sides
+    have a pod wherever two pods are possible. Of two equally near pairs the first candidate wins.
+    """
+    if replicas == 0:
+        return Pair(0, 0)
+    low, high = replicas * weight // 100, -(-replicas * weight // 100)
+    one_sided = weight in (0, 100) or (replicas == 1 and not surge)
+    candidates: list[tuple[int, int]] = [(high, replicas)] if high < replicas or one_sided else []
+    candidates += _lower(low, replicas, weight, one_sided=one_sided)
+    if surge:
+        candidates += [(high, replicas + 1), *_lower(low, replicas + 1, weight, one_sided=one_sided)]
+    # argo-rollouts falls back to no canary at all here, against its own rule (2@75, 5@90, 10@95, ...)
+    nearest = functools.partial(_distance, replicas=replicas, weight=weight)
+    canary, total = min(candidates, key=nearest, default=(replicas - 1, replicas))
+    return Pair(canary, total - canary)
+
+
+def toward(sets: Sets, target: Pair, bounds: Limits) -> Sets:
+    """The sizes nearest to `target` that can be asked for now; others go down to nothing.
+
+    Repeats single paces on the planned sizes, because room that one set gives up is room for another.
+    Availability is always the observed one, so every removal is safe whatever comes first.
+    """
+    while (after := pace(sets, target, bounds)) != sets:
+        sets = after
+    return sets
+
+
+def pace(sets: Sets, target: Pair, bounds: Limits) -> Sets:
+    """One pace: up within the surge (stable first), then others down, then current and stable down."""
+    grown = _grow(sets, target, bounds)
+    drained = _drain(grown, bounds)
+    return _shrink(drained, target, bounds)
+
+
+def _hundredths(value: IntOrString, replicas: int) -> int:
+    return int(value.removesuffix("%")) * replicas if isinstance(value, str) else value * 100
+
+
+def _lower(low: int, total: int, weight: int, *, one_sided: bool) -> list[tuple[int, int]]:
+    exactly_between = total * weight % 100 == 50  # then only the larger canary counts
+    return [] if exactly_between or (low == 0 and not one_sided) else [(low, total)]
+
+
+def _distance(candidate: tuple[int, int], replicas: int, weight: int) -> int:
+    canary, total = candidate
+    # |canary/total - weight/100| on the common denominator replicas * (replicas + 1): exact
+    other_total = 2 * replicas + 1 - total
+    return abs(canary * 100 - weight * total) * other_total
+
+
+def _grow(sets: Sets, target: Pair, bounds: Limits) -> Sets:
+    room = max(0, bounds.most - sets.total)
+    stable = sets.stable
+    if stable is not None:
+        stable = sized(stable, max(stable.replicas, min(target.stable, stable.replicas + room)))
+        room -= stable.replicas - (sets.stable or stable).replicas
+    current = sets.current
+    current = sized(current, max(current.replicas, min(target.canary, current.replicas + room)))
+    return replace(sets, current=current, stable=stable)
+
+
+def _drain(sets: Sets, bounds: Limits) -> Sets:
+    """Others first lose what is not ready anyway, then what is ready and not needed."""
+    spare = max(0, sets.available - bounds.fewest)
+    others: list[ReplicaSet] = []
+    for rs in sets.others:
+        ready = available(rs) if rs.observed else rs.replicas
+        gone = min(ready, spare)
+        spare -= gone
+        others.append(sized(rs, ready - gone))
+    return replace(sets, others=tuple(others))
+
+
+def _shrink(sets: Sets, target: Pair, bounds: Limits) -> Sets:
+    """A side keeps so many pods that, were all of them ready, nobody would miss one.
+
+    What is ready elsewhere counts; what this side itself has ready does not, or a crash loop on one side
+    would hold up the other for ever.
+    """
+    elsewhere = sets.available - available(sets.current)
+    current = sized(sets.current, _kept(sets.current, target.canary, bounds.fewest - elsewhere))
+    sets = replace(sets, current=current)
+    if sets.stable is None:
+        return sets
+    elsewhere = sets.available - available(sets.stable)
+    return replace(
+        sets, stable=sized(sets.stable, _kept(sets.stable, target.stable, bounds.fewest - elsewhere))
+    )
+
+
+def _kept(rs: ReplicaSet, target: int, needed: int) -> int:
+    return min(rs.replicas, max(target, needed))

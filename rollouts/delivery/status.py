@@ -1,0 +1,332 @@
+"""Conditions, phase, message and counters: the status that a decision leaves behind.
+
+Decides nothing about the workload; everything here follows from the sets and from what was decided before.
+Called by `plan` at the end, and by the shell for a spec that cannot even be read (`invalid`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from rollouts.api.meta import Condition, ConditionType, Reason
+from rollouts.api.parse import stamp
+from rollouts.api.rollout import LabelSelector, Phase, RolloutStatus, TrafficWeights, WeightDestination
+from rollouts.delivery import duration, events, progress, services
+from rollouts.delivery.actions import Plan
+from rollouts.delivery.sets import available
+from rollouts.delivery.snapshot import ReplicaSet
+from rollouts.delivery.view import View
+from rollouts.errors import SpecError
+
+_ORDER = (
+    ConditionType.AVAILABLE,
+    ConditionType.PROGRESSING,
+    ConditionType.PAUSED,
+    ConditionType.COMPLETED,
+    ConditionType.HEALTHY,
+    ConditionType.INVALID_SPEC,
+    ConditionType.REPLICA_FAILURE,
+)
+_PHASE_REASONS = (Reason.ABORTED, Reason.PROGRESS_DEADLINE_EXCEEDED)
+
+
+class Truth(StrEnum):
+    """`status` of a condition."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class _Says:
+    """A condition without its times."""
+
+    type: ConditionType
+    status: Truth
+    reason: Reason | str
+    message: str
+
+
+def finished(seen: View, status: RolloutStatus, *, waits_for_pods: bool) -> RolloutStatus:
+    """The status with everything that follows from it and from the observed sets."""
+    status = _counted(seen, status)
+    status = _settled(seen, status)
+    healthy = _is_healthy(seen, status)
+    promoted = status.stable_rs == seen.hash
+    counting = not status.abort and not seen.spec.paused and not status.pause_conditions
+    waits = (promoted and not healthy) or (not promoted and waits_for_pods)
+    status = progress.clocked(seen, status, counting=counting and waits)
+    whole = available(seen.sets.current) >= seen.replicas
+    status = replace(status, duration=duration.measured(seen, status, done=promoted and whole))
+    says = _conditions(seen, status, healthy=healthy)
+    status = replace(status, conditions=_timed(seen.old.conditions, says, seen.now))
+    phase, message = _phase(seen, status, healthy=healthy)
+    return replace(status, phase=phase, message=message)
+
+
+def invalid(old: RolloutStatus, generation: int, error: SpecError, now: datetime) -> Plan:
+    """What a spec that cannot be served leads to: it is said, and nothing is touched."""
+    message = str(error)
+    says = [_Says(ConditionType.INVALID_SPEC, Truth.TRUE, Reason.INVALID_SPEC, message)]
+    says.append(_Says(ConditionType.PROGRESSING, Truth.FALSE, Reason.INVALID_SPEC, "The spec is invalid"))
+    if _find(old.conditions, ConditionType.HEALTHY):
+        says.append(_Says(ConditionType.HEALTHY, Truth.FALSE, Reason.NOT_HEALTHY, "The spec is invalid"))
+    kept = [c for c in old.conditions if c.type not in {s.type for s in says}]
+    conditions = _ordered([*kept, *_timed(old.conditions, says, stamp(now), keep=False)])
+    before = _find(old.conditions, ConditionType.INVALID_SPEC)
+    told = () if before and before.message == message else (events.warning(Reason.INVALID_SPEC, message),)
+    status = replace(
+        old,
+        phase=Phase.DEGRADED,
+        message=f"{Reason.INVALID_SPEC}: {message}",
+        observed_generation=str(generation),
+        conditions=conditions,
+        last_progress_at=None,
+    )
+    return Plan(status=status, events=told)
+
+
+def is_timed_out(seen: View, status: RolloutStatus) -> bool:
+    return not status.abort and progress.is_exceeded(seen, status)
+
+
+def was_timed_out(old: RolloutStatus) -> bool:
+    before = _find(old.conditions, ConditionType.PROGRESSING)
+    return before is not None and before.reason == Reason.PROGRESS_DEADLINE_EXCEEDED
+
+
+def differs_in_counts_only(old: RolloutStatus, new: RolloutStatus) -> bool:
+    """Pods came or went and nothing else is to be said."""
+    recounted = replace(
+        new,
+        replicas=old.replicas,
+        updated_replicas=old.updated_replicas,
+        ready_replicas=old.ready_replicas,
+        available_replicas=old.available_replicas,
+        hpa_replicas=old.hpa_replicas,
+        last_progress_at=old.last_progress_at,
+        best_available=old.best_available,
+        canary=replace(new.canary, weights=old.canary.weights),
+    )
+    return recounted == old
+
+
+def selector_text(selector: LabelSelector, pod_template_hash: str = "") -> str:
+    """A label selector as Kubernetes writes it in one line, sorted by key."""
+    terms = [(key, f"{key}={value}") for key, value in selector.match_labels.items()]
+    for term in selector.match_expressions:
+        values = ",".join(sorted(term.values))
+        match term.operator:
+            case "In":
+                terms.append((term.key, f"{term.key} in ({values})"))
+            case "NotIn":
+                terms.append((term.key, f"{term.key} notin ({values})"))
+            case "Exists":
+                terms.append((term.key, term.key))
+            case _:
+                terms.append((term.key, f"!{term.key}"))
+    if pod_template_hash:
+        key = "rollouts-pod-template-hash"
+        terms.append((key, f"{key}={pod_template_hash}"))
+    return ",".join(text for _, text in sorted(terms))
+
+
+def _counted(seen: View, status: RolloutStatus) -> RolloutStatus:
+    sets = tuple(seen.sets)
+    active = seen.sets.named(status.blue_green.active_selector) if seen.blue_green else None
+    counted: Iterable[ReplicaSet] = (active,) if active else sets
+    counted = tuple(counted)
+    return replace(
+        status,
+        replicas=sum(rs.current_replicas for rs in sets),
+        updated_replicas=seen.sets.current.current_replicas,
+        ready_replicas=sum(rs.ready_replicas for rs in counted),
+        available_replicas=sum(rs.available_replicas for rs in counted),
+        hpa_replicas=sum(rs.current_replicas for rs in counted),
+        selector=selector_text(seen.spec.selector, active.pod_template_hash if active else ""),
+    )
+
+
+def _settled(seen: View, status: RolloutStatus) -> RolloutStatus:
+    """Fields that are a view of others."""
+    stable = seen.sets.current if status.stable_rs == seen.hash else seen.sets.stable
+    canary, blue_green = status.canary, status.blue_green
+    if seen.canary is not None:
+        canary = replace(canary, weights=_weights(seen, status))
+    else:
+        canary = replace(canary, weights=None)
+        blue_green = replace(blue_green, preview_selector=services.preview(seen, status))
+    return replace(
+        status,
+        observed_generation=str(seen.snapshot.rollout.metadata.generation),
+        current_pod_hash=seen.hash,
+        current_revision=seen.revision,
+        step=progress.step_text(seen, status.current_step_index),
+        git_revision=seen.git_revision,
+        stable_git_revision=_stable_git_revision(seen, status, stable),
+        canary=canary,
+        blue_green=blue_green,
+    )
+
+
+def _stable_git_revision(seen: View, status: RolloutStatus, stable: ReplicaSet | None) -> str:
+    """A commit that does not change the template is good with it; the set remembers only its first."""
+    if status.stable_rs == seen.hash:
+        return seen.git_revision
+    if status.stable_rs == seen.old.stable_rs and seen.old.stable_git_revision:
+        return seen.old.stable_git_revision
+    return stable.git_revision if stable else ""
+
+
+def _weights(seen: View, status: RolloutStatus) -> TrafficWeights:
+    """The share of the pods that can serve now."""
+    assert seen.canary is not None
+    serving = sum(rs.available_replicas for rs in seen.sets)
+    updated = seen.sets.current.available_replicas
+    if status.stable_rs in (seen.hash, ""):
+        share = 0 if status.stable_rs else 100
+    else:
+        share = round(100 * updated / serving) if serving else 0
+    return TrafficWeights(
+        canary=WeightDestination(share, seen.canary.canary_service, seen.hash),
+        stable=WeightDestination(100 - share, seen.canary.stable_service, status.stable_rs),
+    )
+
+
+def _is_healthy(seen: View, status: RolloutStatus) -> bool:
+    """Everything that the spec asks for is there and serves, and nothing else is left to go."""
+    if seen.spec.paused or status.abort or status.pause_conditions or status.stable_rs != seen.hash:
+        return False
+    if not status.updated_replicas == status.available_replicas == seen.replicas:
+        return False
+    if seen.blue_green is not None:
+        return status.blue_green.active_selector == seen.hash
+    return status.replicas == seen.replicas
+
+
+def _conditions(seen: View, status: RolloutStatus, *, healthy: bool) -> list[_Says]:
+    paused = seen.spec.paused or bool(status.pause_conditions)
+    promoted = status.stable_rs == seen.hash
+    says = [
+        _available(seen, status),
+        _progressing(seen, status, healthy=healthy),
+        _Says(
+            ConditionType.COMPLETED,
+            _truth(promoted),
+            Reason.COMPLETED,
+            f"Revision {seen.revision} is stable"
+            if promoted
+            else f"Revision {seen.revision} is being rolled out",
+        ),
+    ]
+    if paused or _find(seen.old.conditions, ConditionType.PAUSED):
+        message = "Paused" if paused else "Not paused"
+        says.append(_Says(ConditionType.PAUSED, _truth(paused), Reason.PAUSED, message))
+    if healthy or _find(seen.old.conditions, ConditionType.HEALTHY):
+        message = "Healthy" if healthy else "Not healthy"
+        says.append(_Says(ConditionType.HEALTHY, _truth(healthy), Reason.HEALTHY, message))
+    failure = next((rs.failure for rs in seen.sets if rs.failure), "")
+    if failure:
+        says.append(_Says(ConditionType.REPLICA_FAILURE, Truth.TRUE, Reason.FAILED_CREATE, failure))
+    return says
+
+
+def _available(seen: View, status: RolloutStatus) -> _Says:
+    enough = status.available_replicas >= seen.replicas
+    message = "All replicas are available" if enough else "Fewer replicas are available than desired"
+    return _Says(ConditionType.AVAILABLE, _truth(enough), Reason.AVAILABLE, message)
+
+
+def _progressing(seen: View, status: RolloutStatus, *, healthy: bool) -> _Says:
+    kind, name = ConditionType.PROGRESSING, seen.sets.current.name
+    if status.abort:
+        message = (
+            status.abort_reason.message
+            if status.abort_reason
+            else f"Update to revision {seen.revision} aborted"
+        )
+        return _Says(kind, Truth.FALSE, Reason.ABORTED, message)
+    if is_timed_out(seen, status):
+        seconds = seen.spec.progress_deadline_seconds
+        return _Says(
+            kind,
+            Truth.FALSE,
+            Reason.PROGRESS_DEADLINE_EXCEEDED,
+            f"ReplicaSet {name} made no progress for {seconds}s",
+        )
+    if seen.spec.paused or status.pause_conditions:
+        return _Says(kind, Truth.UNKNOWN, Reason.PAUSED, "Paused")
+    if healthy:
+        return _Says(kind, Truth.TRUE, Reason.NEW_REPLICA_SET_AVAILABLE, f"ReplicaSet {name} is complete")
+    if not seen.sets.current.current_replicas and status.stable_rs != seen.hash:
+        return _Says(kind, Truth.TRUE, Reason.NEW_REPLICA_SET, f"ReplicaSet {name} is created")
+    return _Says(kind, Truth.TRUE, Reason.REPLICA_SET_UPDATED, f"ReplicaSet {name} is progressing")
+
+
+def _phase(seen: View, status: RolloutStatus, *, healthy: bool) -> tuple[Phase, str]:
+    """First match wins (argo-rollouts: utils/rollout/rolloututil.go)."""
+    progressing = _find(status.conditions, ConditionType.PROGRESSING)
+    if progressing and progressing.reason in _PHASE_REASONS:
+        return Phase.DEGRADED, f"{progressing.reason}: {progressing.message}"
+    if seen.spec.paused:
+        return Phase.PAUSED, "manually paused"
+    if status.pause_conditions:
+        return Phase.PAUSED, status.pause_conditions[0].reason.value
+    restart = seen.spec.restart_at
+    if restart is not None and restart != status.restarted_at:
+        return Phase.PROGRESSING, "pods are being restarted"
+    if healthy:
+        return Phase.HEALTHY, ""
+    return Phase.PROGRESSING, _waits_for(seen, status)
+
+
+def _waits_for(seen: View, status: RolloutStatus) -> str:
+    if status.updated_replicas < seen.replicas:
+        return "more replicas need to be updated"
+    if status.available_replicas < min(status.updated_replicas, seen.replicas):
+        return "updated replicas are still becoming available"
+    if seen.blue_green is not None:
+        if status.blue_green.active_selector != seen.hash:
+            return "active Service is to be switched"
+        if status.stable_rs != seen.hash:
+            return "analysis after the promotion is to complete"
+    if status.stable_rs != seen.hash:
+        return "steps are to complete"
+    return "old replicas are pending termination"
+
+
+def _truth(value: bool) -> Truth:  # noqa: FBT001
+    return Truth.TRUE if value else Truth.FALSE
+
+
+def _find(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:
+    return next((c for c in conditions if c.type == kind), None)
+
+
+def _timed(
+    old: tuple[Condition, ...], says: list[_Says], now: datetime, *, keep: bool = True
+) -> tuple[Condition, ...]:
+    """Conditions with their times; those of types that are not ours stay."""
+    made = [_aged(_find(old, said.type), said, now) for said in says]
+    foreign = [c for c in old if c.type not in _ORDER] if keep else []
+    return _ordered([*made, *foreign])
+
+
+def _aged(before: Condition | None, said: _Says, now: datetime) -> Condition:
+    value = said.status.value
+    after = Condition(said.type.value, value, str(said.reason), said.message)
+    if before is None:
+        return replace(after, last_update_time=now, last_transition_time=now)
+    if (before.status, before.reason, before.message) == (value, after.reason, after.message):
+        return before
+    since = before.last_transition_time if before.status == value else now
+    return replace(after, last_update_time=now, last_transition_time=since)
+
+
+def _ordered(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
+    rank = {kind.value: place for place, kind in enumerate(_ORDER)}
+    return tuple(sorted(conditions, key=lambda c: rank.get(c.type, len(rank))))

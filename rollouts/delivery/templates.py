@@ -1,0 +1,188 @@
+"""Analysis templates and arguments -> the spec of one AnalysisRun.
+
+Decides what a run measures and with which arguments; every fault is a `SpecError` that names the field of
+the Rollout. Called by `validate` (may it ever run?) and by `runs` (run it).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from rollouts.api.analysis import (
+    AnalysisRunArgument,
+    AnalysisRunSpec,
+    AnalysisTemplateRef,
+    AnalysisTemplateSpec,
+    Argument,
+    Metric,
+    PodTemplateHashValue,
+)
+from rollouts.api.parse import model_fields
+from rollouts.api.rollout import Rollout, RolloutAnalysis
+from rollouts.delivery.snapshot import Snapshot
+from rollouts.errors import SpecError
+
+_SECTIONS = re.compile(r"[.\[\]]+")
+_QUOTED_KEY = re.compile(r"\['([^']+)'\]|\[\"([^\"]+)\"\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    stable: str
+    latest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    ref: AnalysisTemplateRef
+    spec: AnalysisTemplateSpec
+    path: str
+
+
+def compose(snapshot: Snapshot, analysis: RolloutAnalysis, path: str, hashes: Hashes) -> AnalysisRunSpec:
+    """The run that `analysis` (at `path` in the Rollout) asks for. Raises `SpecError`."""
+    if not analysis.templates:
+        raise SpecError(f"{path}.templates", None, "names no template", "name at least one AnalysisTemplate")
+    found = tuple(_found(snapshot.templates, analysis.templates, f"{path}.templates", frozenset()))
+    given = _given(snapshot.rollout, analysis.args, path, hashes)
+    return AnalysisRunSpec(
+        metrics=_metrics(found),
+        args=_args(found, given, path),
+        dry_run=(*analysis.dry_run, *(d for t in found for d in t.spec.dry_run)),
+        measurement_retention=(
+            *analysis.measurement_retention,
+            *(m for t in found for m in t.spec.measurement_retention),
+        ),
+    )
+
+
+def _found(
+    templates: Mapping[AnalysisTemplateRef, AnalysisTemplateSpec | None],
+    refs: tuple[AnalysisTemplateRef, ...],
+    path: str,
+    above: frozenset[AnalysisTemplateRef],
+) -> Iterator[_Named]:
+    """The templates that are named, each once, with those that they name in turn."""
+    for index, ref in enumerate(dict.fromkeys(refs)):
+        if ref in above:
+            continue
+        here = f"{path}[{index}].templateName"
+        spec = templates.get(ref)
+        if spec is None:
+            kind = "ClusterAnalysisTemplate" if ref.cluster_scope else "AnalysisTemplate"
+            raise SpecError(
+                here, ref.template_name, f"{kind} not found", f"create the {kind} or correct the name"
+            )
+        yield _Named(ref, spec, here)
+        # a template that is named twice counts once: the caller below drops what came before
+        yield from _found(templates, spec.templates, f"{here}.templates", above | {ref})
+
+
+def _metrics(found: tuple[_Named, ...]) -> tuple[Metric, ...]:
+    metrics: dict[str, str] = {}
+    out: list[Metric] = []
+    for template in _unique(found):
+        for metric in template.spec.metrics:
+            if metric.name in metrics:
+                raise SpecError(
+                    template.path,
+                    template.ref.template_name,
+                    f'metric "{metric.name}" is also in template "{metrics[metric.name]}"',
+                    "metric names must be unique across the templates of one analysis; rename one",
+                )
+            metrics[metric.name] = template.ref.template_name
+            out.append(metric)
+    if not out:
+        raise SpecError(found[0].path, found[0].ref.template_name, "has no metrics")
+    return tuple(out)
+
+
+def _unique(found: tuple[_Named, ...]) -> tuple[_Named, ...]:
+    return tuple({template.ref: template for template in reversed(found)}.values())[::-1]
+
+
+def _args(found: tuple[_Named, ...], given: Mapping[str, str], path: str) -> tuple[Argument, ...]:
+    declared: dict[str, Argument] = {}
+    for template in _unique(found):
+        for arg in template.spec.args:
+            declared[arg.name] = _merged(declared.get(arg.name), arg, template)
+    merged = [Argument(name, value=given[name]) if name in given else arg for name, arg in declared.items()]
+    for arg in merged:
+        if arg.value is None and arg.value_from is None:
+            raise SpecError(
+                f"{path}.args",
+                None,
+                f'argument "{arg.name}" has no value',
+                "give it one here or in the template",
+            )
+    return tuple(merged)
+
+
+def _merged(before: Argument | None, arg: Argument, template: _Named) -> Argument:
+    if before is None or (before.value is None and before.value_from is None):
+        return arg
+    if arg.value is not None and before.value is not None and arg.value != before.value:
+        raise SpecError(
+            template.path,
+            template.ref.template_name,
+            f'argument "{arg.name}" is "{arg.value}" here and "{before.value}" in another template',
+            "use one value, or another name",
+        )
+    return before
+
+
+def _given(
+    rollout: Rollout, args: tuple[AnalysisRunArgument, ...], path: str, hashes: Hashes
+) -> Mapping[str, str]:
+    return {arg.name: _value(rollout, arg, f"{path}.args[{i}]", hashes) for i, arg in enumerate(args)}
+
+
+def _value(rollout: Rollout, arg: AnalysisRunArgument, path: str, hashes: Hashes) -> str:
+    source = arg.value_from
+    if source is None:
+        return arg.value
+    if source.pod_template_hash_value is not None:
+        stable = source.pod_template_hash_value is PodTemplateHashValue.STABLE
+        return hashes.stable if stable else hashes.latest
+    if source.field_ref is not None:
+        return _field(rollout, source.field_ref.field_path, f"{path}.valueFrom.fieldRef.fieldPath")
+    raise SpecError(f"{path}.valueFrom", None, "names no source", "set podTemplateHashValue or fieldRef")
+
+
+def _field(rollout: Rollout, field_path: str, path: str) -> str:
+    """The scalar at a path such as metadata.labels['region'] or spec.replicas."""
+    value: object = rollout
+    for section in _sections(field_path):
+        value = _child(value, section)
+        if value is None:
+            raise SpecError(path, field_path, f'the Rollout has no "{section}" there')
+    if not isinstance(value, str | int | float):
+        raise SpecError(path, field_path, "is not a single value", "name a field that holds text or a number")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _sections(field_path: str) -> tuple[str, ...]:
+    quoted = _QUOTED_KEY.search(field_path)
+    if quoted:  # labels and annotations hold dots in their keys
+        return (*_split(field_path[: quoted.start()]), quoted[1] or quoted[2])
+    return _split(field_path)
+
+
+def _split(field_path: str) -> tuple[str, ...]:
+    return tuple(section for section in _SECTIONS.split(field_path) if section)
+
+
+def _child(value: object, section: str) -> object:
+    if isinstance(value, Mapping):
+        return value.get(section)
+    if isinstance(value, tuple):
+        return value[int(section)] if section.isdigit() and int(section) < len(value) else None
+    if dataclasses.is_dataclass(value):
+        fields = model_fields(cast("Hashable", type(value)))
+        field = next((f for f in fields if f.json == section), None)
+        return getattr(value, field.name) if field else None
+    return None

@@ -1,0 +1,196 @@
+"""What a spec must be beyond its schema, and what it names must be there.
+
+Decides whether a Rollout can be served at all; the first fault is told, with field, value and remedy. Called
+by `plan` before anything else; while there is a fault nothing is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from rollouts.api.analysis import AnalysisTemplateRef
+from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
+from rollouts.api.rollout import CanaryStep, LabelSelectorRequirement
+from rollouts.delivery import runs, templates
+from rollouts.delivery.view import View
+from rollouts.errors import SpecError
+
+
+def fault(seen: View) -> SpecError | None:
+    """The first fault, in the order in which a reader of the spec would meet it."""
+    checks: tuple[Callable[[View], Iterator[SpecError]], ...] = (
+        _strategy,
+        _selector,
+        _deadline,
+        _canary,
+        _blue_green,
+        _services,
+    )
+    for check in checks:
+        for error in check(seen):
+            return error
+    return _analyses(seen)
+
+
+def _strategy(seen: View) -> Iterator[SpecError]:
+    if (seen.canary is None) == (seen.blue_green is None):
+        both = "both are set" if seen.canary else "neither is set"
+        yield SpecError("spec.strategy", None, both, "set exactly one of canary and blueGreen")
+
+
+def _selector(seen: View) -> Iterator[SpecError]:
+    selector, labels = seen.spec.selector, _labels(seen.spec.template)
+    if not selector.match_labels and not selector.match_expressions:
+        yield SpecError("spec.selector", None, "is empty and would select every pod", "set matchLabels")
+    for key, value in selector.match_labels.items():
+        if labels.get(key) != value:
+            yield SpecError(
+                f"spec.selector.matchLabels.{key}",
+                value,
+                f"does not match the template, where it is {_shown(labels.get(key))}",
+                f"set spec.template.metadata.labels.{key} to the same value",
+            )
+    for index, term in enumerate(selector.match_expressions):
+        if not _matches(term, labels):
+            yield SpecError(
+                f"spec.selector.matchExpressions[{index}]",
+                f"{term.key} {term.operator}",
+                "does not match the template's labels",
+                "correct the expression or spec.template.metadata.labels",
+            )
+
+
+def _deadline(seen: View) -> Iterator[SpecError]:
+    seconds = seen.spec.progress_deadline_seconds
+    if seconds <= seen.spec.min_ready_seconds:
+        yield SpecError(
+            "spec.progressDeadlineSeconds", seconds, "must be greater than minReadySeconds", "make it longer"
+        )
+
+
+def _canary(seen: View) -> Iterator[SpecError]:
+    if seen.canary is None:
+        return
+    at = "spec.strategy.canary"
+    if seen.canary.max_surge in (0, "0%") and seen.canary.max_unavailable in (0, "0%"):
+        yield SpecError(
+            f"{at}.maxSurge", seen.canary.max_surge, "maxUnavailable is zero too", "allow one of them to be 1"
+        )
+    if seen.canary.canary_service and seen.canary.canary_service == seen.canary.stable_service:
+        yield SpecError(
+            f"{at}.stableService", seen.canary.stable_service, "is the canaryService too", "use two Services"
+        )
+    for index, step in enumerate(seen.canary.steps):
+        yield from _step(step, f"{at}.steps[{index}]")
+
+
+def _step(step: CanaryStep, path: str) -> Iterator[SpecError]:
+    if sum(field is not None for field in (step.set_weight, step.pause, step.analysis)) != 1:
+        yield SpecError(path, None, "must have exactly one of setWeight, pause, analysis")
+    if step.set_weight is not None and not 0 <= step.set_weight <= 100:
+        yield SpecError(f"{path}.setWeight", step.set_weight, "must be between 0 and 100")
+    if step.pause and step.pause.duration and step.pause.duration.total_seconds() < 0:
+        yield SpecError(f"{path}.pause.duration", str(step.pause.duration), "must not be negative")
+
+
+def _blue_green(seen: View) -> Iterator[SpecError]:
+    if seen.blue_green is None:
+        return
+    at = "spec.strategy.blueGreen"
+    if not seen.blue_green.active_service:
+        yield SpecError(f"{at}.activeService", None, "is required")
+    if seen.blue_green.active_service == seen.blue_green.preview_service:
+        yield SpecError(
+            f"{at}.previewService",
+            seen.blue_green.preview_service,
+            "is the activeService too",
+            "use two Services",
+        )
+    if seen.blue_green.auto_promotion_seconds < 0:
+        yield SpecError(
+            f"{at}.autoPromotionSeconds", seen.blue_green.auto_promotion_seconds, "must not be negative"
+        )
+    limit = seen.blue_green.scale_down_delay_revision_limit
+    if limit is not None and limit > seen.spec.revision_history_limit:
+        yield SpecError(
+            f"{at}.scaleDownDelayRevisionLimit",
+            limit,
+            f"is more than the {seen.spec.revision_history_limit} revisions of revisionHistoryLimit",
+        )
+
+
+def _services(seen: View) -> Iterator[SpecError]:
+    for path, name in _named_services(seen):
+        service = seen.service(name)
+        if service is None:
+            yield SpecError(path, name, "Service not found", "create the Service or correct the name")
+            continue
+        rival = seen.snapshot.rivals.get(name)
+        if rival:
+            yield SpecError(path, name, f"Rollout {rival} uses this Service too", "use another Service")
+        labels = _labels(seen.spec.template)
+        for key, value in service.selector.items():
+            if key != POD_TEMPLATE_HASH_LABEL and labels.get(key) != value:
+                yield SpecError(
+                    path,
+                    name,
+                    f"the Service selects {key}={value}, which the template's labels do not match",
+                    f"correct the Service's selector or spec.template.metadata.labels.{key}",
+                )
+
+
+def _named_services(seen: View) -> Iterator[tuple[str, str]]:
+    named: list[tuple[str, str]] = []
+    if seen.canary is not None:
+        named.append(("spec.strategy.canary.canaryService", seen.canary.canary_service))
+        named.append(("spec.strategy.canary.stableService", seen.canary.stable_service))
+    if seen.blue_green is not None:
+        named.append(("spec.strategy.blueGreen.activeService", seen.blue_green.active_service))
+        named.append(("spec.strategy.blueGreen.previewService", seen.blue_green.preview_service))
+    return ((path, name) for path, name in named if name)
+
+
+def _analyses(seen: View) -> SpecError | None:
+    hashes = templates.Hashes(stable=seen.old.stable_rs, latest=seen.hash)
+    for slot in runs.slots(seen):
+        try:
+            spec = templates.compose(seen.snapshot, slot.analysis, slot.path, hashes)
+        except SpecError as error:
+            return error
+        if slot.type is runs.RunType.BACKGROUND:
+            continue
+        endless = next((m.name for m in spec.metrics if m.interval is not None and m.count is None), None)
+        if endless:
+            return SpecError(
+                f"{slot.path}.templates[0].templateName",
+                _name(slot.analysis.templates),
+                f'metric "{endless}" has an interval and no count and would never end',
+                "give it a count, or use it as background analysis",
+            )
+    return None
+
+
+def _name(refs: tuple[AnalysisTemplateRef, ...]) -> str:
+    return ", ".join(ref.template_name for ref in refs)
+
+
+def _labels(template: Mapping[str, Any]) -> Mapping[str, str]:
+    metadata = template.get("metadata") or {}
+    return metadata.get("labels") or {}
+
+
+def _matches(term: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
+    match term.operator:
+        case "In":
+            return labels.get(term.key) in term.values
+        case "NotIn":
+            return labels.get(term.key) not in term.values
+        case "Exists":
+            return term.key in labels
+        case _:
+            return term.key not in labels
+
+
+def _shown(value: str | None) -> str:
+    return "missing" if value is None else f'"{value}"'

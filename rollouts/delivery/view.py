@@ -1,0 +1,164 @@
+"""The two values that a decision is made of: what is seen (`View`) and what is decided so far (`Draft`).
+
+Holds questions that several modules ask of the spec; decides nothing. Built by `plan`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum, auto
+
+from rollouts.api.meta import Names
+from rollouts.api.parse import stamp
+from rollouts.api.rollout import (
+    BlueGreenStrategy,
+    CanaryStep,
+    CanaryStrategy,
+    PauseCondition,
+    PauseReason,
+    RolloutSpec,
+    RolloutStatus,
+)
+from rollouts.delivery import replicas, sets
+from rollouts.delivery.events import Fact
+from rollouts.delivery.replicas import Limits
+from rollouts.delivery.sets import Sets
+from rollouts.delivery.snapshot import Service, Snapshot
+
+
+class Mode(Enum):
+    """How the update may proceed. Exactly one holds."""
+
+    INITIAL = auto()
+    """There is no stable set to protect: straight to all replicas."""
+    PROMOTED = auto()
+    """The current set is stable: nothing to roll out, only to maintain."""
+    ABORTED = auto()
+    """Back to stable."""
+    FAST = auto()
+    """Straight to all replicas, bounded by surge and availability."""
+    STEPPING = auto()
+    """Step by step."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A snapshot with its sets sorted."""
+
+    snapshot: Snapshot
+    sets: Sets
+    revision: int
+    now: datetime
+    """The snapshot's now as a status will read back: whole seconds."""
+
+    @property
+    def name(self) -> str:
+        return self.snapshot.rollout.metadata.name
+
+    @property
+    def names(self) -> Names:
+        return self.snapshot.names
+
+    @property
+    def spec(self) -> RolloutSpec:
+        return self.snapshot.rollout.spec
+
+    @property
+    def old(self) -> RolloutStatus:
+        return self.snapshot.rollout.status
+
+    @property
+    def canary(self) -> CanaryStrategy | None:
+        return self.spec.strategy.canary
+
+    @property
+    def blue_green(self) -> BlueGreenStrategy | None:
+        return self.spec.strategy.blue_green
+
+    @property
+    def steps(self) -> tuple[CanaryStep, ...]:
+        return self.canary.steps if self.canary else ()
+
+    @property
+    def hash(self) -> str:
+        return self.sets.current.pod_template_hash
+
+    @property
+    def replicas(self) -> int:
+        return self.spec.replicas
+
+    @property
+    def limits(self) -> Limits:
+        if self.canary is None:
+            return Limits(self.replicas, self.replicas, 0)
+        return replicas.limits(self.replicas, self.canary.max_surge, self.canary.max_unavailable)
+
+    @property
+    def git_revision(self) -> str:
+        return self.snapshot.rollout.metadata.annotations.get(self.names.git_revision_annotation, "")
+
+    @property
+    def rescaled(self) -> bool:
+        """The replicas changed since the current or the stable set was last sized."""
+        sides = (self.sets.current, self.sets.stable)
+        known = [rs.desired_replicas for rs in sides if rs is not None and rs.uid and rs.replicas]
+        return any(count not in (None, self.replicas) for count in known)
+
+    def service(self, name: str) -> Service | None:
+        return self.snapshot.services.get(name) if name else None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The status as decided so far, with the events to tell and the instants to look again."""
+
+    status: RolloutStatus
+    events: tuple[Fact, ...] = ()
+    wake: tuple[datetime, ...] = ()
+
+    def to(self, status: RolloutStatus, *events: Fact) -> Draft:
+        return replace(self, status=status, events=(*self.events, *events))
+
+    def wake_at(self, instant: datetime) -> Draft:
+        return replace(self, wake=(*self.wake, instant))
+
+
+def of(snapshot: Snapshot) -> View:
+    sorted_sets = sets.sort(snapshot)
+    return View(snapshot, sorted_sets, sets.revision(sorted_sets), stamp(snapshot.now))
+
+
+def mode(view: View, status: RolloutStatus) -> Mode:
+    if status.stable_rs == view.hash:
+        return Mode.PROMOTED
+    if view.sets.stable is None:
+        return Mode.INITIAL
+    if status.abort:
+        return Mode.ABORTED
+    if status.promote_full or is_fast_rollback(view):
+        return Mode.FAST
+    return Mode.STEPPING
+
+
+def is_fast_rollback(view: View) -> bool:
+    """The Git half vouches for the template, or it is one of the last revisions before stable."""
+    return view.snapshot.fast_rollback or _within_window(view)
+
+
+def is_held(view: View, status: RolloutStatus) -> bool:
+    """A person holds the update where it is. An abort is never held."""
+    return view.spec.paused and mode(view, status) not in (Mode.PROMOTED, Mode.ABORTED)
+
+
+def pause(status: RolloutStatus, reason: PauseReason) -> PauseCondition | None:
+    return next((p for p in status.pause_conditions if p.reason == reason), None)
+
+
+def _within_window(view: View) -> bool:
+    # argo-rollouts: rollout/sync.go, by creation: going back gives an old set a new revision number
+    window, stable, current = view.spec.rollback_window, view.sets.stable, view.sets.current
+    if window is None or stable is None or not current.uid or current.created_at >= stable.created_at:
+        return False
+    between = [rs for rs in view.sets if current.created_at < rs.created_at < stable.created_at]
+    return len(between) < window.revisions

@@ -1,0 +1,111 @@
+"""Objects in domain words, for tests: `rollout(canary(set_weight(20), pause()))`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rollouts.api.analysis import (
+    AnalysisRunArgument,
+    AnalysisTemplateRef,
+    AnalysisTemplateSpec,
+    Metric,
+    MetricProvider,
+    PrometheusMetric,
+)
+from rollouts.api.meta import ObjectMeta
+from rollouts.api.rollout import (
+    BlueGreenStrategy,
+    CanaryStep,
+    CanaryStrategy,
+    LabelSelector,
+    Rollout,
+    RolloutAnalysis,
+    RolloutAnalysisBackground,
+    RolloutPause,
+    RolloutSpec,
+    RolloutStrategy,
+)
+
+START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+
+
+def set_weight(percent: int) -> CanaryStep:
+    return CanaryStep(set_weight=percent)
+
+
+def pause(seconds: float | None = None) -> CanaryStep:
+    duration = None if seconds is None else timedelta(seconds=seconds)
+    return CanaryStep(pause=RolloutPause(duration))
+
+
+def analyse(*templates: str) -> CanaryStep:
+    return CanaryStep(analysis=analysis(*templates))
+
+
+def analysis(*templates: str, args: tuple[AnalysisRunArgument, ...] = ()) -> RolloutAnalysis:
+    return RolloutAnalysis(templates=refs(*templates), args=args)
+
+
+def background(*templates: str, starting_step: int | None = None) -> RolloutAnalysisBackground:
+    return RolloutAnalysisBackground(templates=refs(*templates), starting_step=starting_step)
+
+
+def refs(*templates: str) -> tuple[AnalysisTemplateRef, ...]:
+    return tuple(AnalysisTemplateRef(name) for name in templates or ("success-rate",))
+
+
+def template(*metrics: str, interval: float | None = None) -> AnalysisTemplateSpec:
+    return AnalysisTemplateSpec(metrics=tuple(metric(name, interval=interval) for name in metrics))
+
+
+def metric(name: str, *, interval: float | None = None, count: int | None = None) -> Metric:
+    return Metric(
+        name=name,
+        provider=MetricProvider(PrometheusMetric(query="up")),
+        success_condition="result[0] >= 0.95",
+        interval=None if interval is None else timedelta(seconds=interval),
+        count=count,
+    )
+
+
+def canary(*steps: CanaryStep, **fields: Any) -> CanaryStrategy:
+    return CanaryStrategy(steps=steps, **fields)
+
+
+def blue_green(**fields: Any) -> BlueGreenStrategy:
+    return BlueGreenStrategy(active_service=fields.pop("active_service", "active"), **fields)
+
+
+def rollout(
+    strategy: CanaryStrategy | BlueGreenStrategy,
+    *,
+    replicas: int = 4,
+    name: str = "web",
+    annotations: Mapping[str, str] | None = None,
+    **fields: Any,
+) -> Rollout:
+    is_canary = isinstance(strategy, CanaryStrategy)
+    both = RolloutStrategy(
+        canary=strategy if isinstance(strategy, CanaryStrategy) else None,
+        blue_green=None if is_canary else strategy,  # type: ignore[arg-type]
+    )
+    spec = RolloutSpec(
+        selector=fields.pop("selector", LabelSelector(match_labels={"app": name})),
+        template=pod_template("v1", name),
+        strategy=both,
+        replicas=replicas,
+        **fields,
+    )
+    metadata = ObjectMeta(
+        name=name, namespace="shop", uid="uid-rollout", generation=1, annotations=annotations or {}
+    )
+    return Rollout(metadata, spec)
+
+
+def pod_template(version: str, name: str = "web") -> Mapping[str, Any]:
+    return {
+        "metadata": {"labels": {"app": name}},
+        "spec": {"containers": [{"name": name, "image": f"shop/{name}:{version}"}]},
+    }
