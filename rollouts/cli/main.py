@@ -17,7 +17,7 @@ import typer.main
 from rollouts.cli.target import ApiGroup, Context, Kubeconfig, Namespace, Target
 from rollouts.errors import RolloutsError
 
-# Word -> module whose Typer `app` holds it; for a group of words the app itself, `module` or `module:name`.
+# Word -> module whose Typer `app` holds it.
 _VERBS = {
     "list": "show",
     "get": "show",
@@ -30,11 +30,29 @@ _VERBS = {
     "undo": "revise",
     "restart": "steer",
     "history": "revise",
+    "lint": "lint",
+    "crds": "about",
+    "version": "about",
 }
+# Word -> app that holds the words under it, `module` or `module:name`, and what the help says of it.
 _GROUPS = {
-    "set": "revise:set_app",
-    "sandbox": "sandbox",
+    "set": ("revise:set_app", "Change one thing of a Rollout: set image."),
+    "sandbox": ("sandbox", "A real cluster with simulated pods, Prometheus and Git, on this machine."),
 }
+
+
+class Group(typer.core.TyperGroup):
+    """A group of words whose module is imported when one of them is called."""
+
+    def __init__(self, name: str) -> None:
+        self._where, described = _GROUPS[name]
+        super().__init__(name=name, help=described, no_args_is_help=True)
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return _loaded(self._where).list_commands(ctx)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+        return _loaded(self._where).get_command(ctx, cmd_name)
 
 
 class Words(typer.core.TyperGroup):
@@ -47,7 +65,7 @@ class Words(typer.core.TyperGroup):
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
         del ctx
         if cmd_name in _GROUPS:
-            return _loaded(_GROUPS[cmd_name])
+            return Group(cmd_name)
         return _loaded(_VERBS[cmd_name]).commands[cmd_name] if cmd_name in _VERBS else None
 
 

@@ -1,0 +1,278 @@
+"""What is wrong with manifests, found without a cluster. Pure: documents in, findings out.
+
+Decides nothing of its own: the models say what is well formed, `delivery.validate` and `analysis` say what
+can be served. What manifests name and these files do not hold is told, and taken to be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from analysis import errors as metric_errors
+from analysis import parse as metric_specs
+from analysis import template as arguments
+from rollouts.api import parse
+from rollouts.api.analysis import (
+    AnalysisRunSpec,
+    AnalysisTemplateRef,
+    AnalysisTemplateSpec,
+    Metric,
+    MetricProvider,
+)
+from rollouts.api.application import ApplicationSpec
+from rollouts.api.meta import APPLICATION_GROUP, DEFAULT_GROUP, ObjectMeta
+from rollouts.api.rollout import Rollout, RolloutAnalysis, RolloutSpec
+from rollouts.cli.facts import dig
+from rollouts.delivery import validate, view
+from rollouts.delivery.snapshot import PodTemplate, Service, Snapshot
+from rollouts.errors import SpecError
+
+_SPECS: Mapping[str, type] = {
+    "Rollout": RolloutSpec,
+    "AnalysisTemplate": AnalysisTemplateSpec,
+    "ClusterAnalysisTemplate": AnalysisTemplateSpec,
+    "AnalysisRun": AnalysisRunSpec,
+    "Application": ApplicationSpec,
+}
+_TOP_LEVEL = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
+PEER_GROUP = "argoproj.io"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One document of a file; `document` and `line` count from 1."""
+
+    file: str
+    document: int
+    line: int
+    body: Any
+
+    @property
+    def kind(self) -> str:
+        return str(dig(self.body, "kind") or "")
+
+    @property
+    def name(self) -> str:
+        return str(dig(self.body, "metadata", "name") or "")
+
+    @property
+    def namespace(self) -> str:
+        return str(dig(self.body, "metadata", "namespace") or "")
+
+    @property
+    def group(self) -> str:
+        return str(dig(self.body, "apiVersion") or "").rpartition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, where it stands and what to write instead."""
+
+    file: str
+    document: int
+    line: int
+    object: str
+    path: str
+    problem: str
+
+    def __str__(self) -> str:
+        what = f"{self.object}: " if self.object else ""
+        where = f"{self.path}: " if self.path and not self.problem.startswith(self.path) else ""
+        return f"{self.file}:{self.line}: document {self.document}: {what}{where}{self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    checked: int
+    findings: tuple[Finding, ...]
+    unknown: tuple[str, ...]
+    """What manifests name and the files do not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What the files hold that a Rollout may name."""
+
+    rollouts: tuple[tuple[Manifest, RolloutSpec], ...]
+    services: Mapping[tuple[str, str], Mapping[str, str]]
+    templates: Mapping[tuple[str, AnalysisTemplateRef], AnalysisTemplateSpec]
+    unknown: dict[str, None] = field(default_factory=dict)
+
+
+def check(manifests: Iterable[Manifest], groups: frozenset[str], now: datetime) -> Report:
+    """Everything that is wrong, in the order of the files. `groups` are those whose Rollouts are ours."""
+    every = [item for manifest in manifests for item in _items(manifest)]
+    ours = [m for m in every if _is_ours(m, groups)]
+    findings: list[Finding] = []
+    specs = [(m, spec) for m in ours if (spec := _parsed(m, findings)) is not None]
+    files = _files(every, specs)
+    for manifest, spec in specs:
+        findings.extend(_finding(manifest, *fault) for fault in _faults(manifest, spec, files, now))
+    order = {(m.file, m.document): i for i, m in enumerate(every)}
+    return Report(
+        checked=len(ours),
+        findings=tuple(sorted(findings, key=lambda f: order[f.file, f.document])),
+        unknown=tuple(files.unknown),
+    )
+
+
+def _items(manifest: Manifest) -> Iterator[Manifest]:
+    items = dig(manifest.body, "items")
+    if manifest.kind.endswith("List") and isinstance(items, list):
+        for item in items:
+            yield Manifest(manifest.file, manifest.document, manifest.line, item)
+    else:
+        yield manifest
+
+
+def _is_ours(manifest: Manifest, groups: frozenset[str]) -> bool:
+    if manifest.kind == "Application":
+        return manifest.group == APPLICATION_GROUP
+    return manifest.kind in _SPECS and manifest.group in groups | {DEFAULT_GROUP, PEER_GROUP}
+
+
+def _parsed(manifest: Manifest, findings: list[Finding]) -> Any:
+    """The spec as a model, or None and a finding."""
+    try:
+        _check_frame(manifest)
+        return parse.parse(_SPECS[manifest.kind], manifest.body.get("spec"), "spec")
+    except SpecError as e:
+        findings.append(_finding(manifest, e.path, str(e)))
+        return None
+
+
+def _check_frame(manifest: Manifest) -> None:
+    if not manifest.name:
+        raise SpecError("metadata.name", None, "is required")
+    unknown = next((key for key in manifest.body if key not in _TOP_LEVEL), None)
+    if unknown is not None:
+        raise SpecError(str(unknown), None, "unknown field", f"known fields: {', '.join(sorted(_TOP_LEVEL))}")
+
+
+def _files(every: Iterable[Manifest], specs: Sequence[tuple[Manifest, Any]]) -> _Files:
+    return _Files(
+        rollouts=tuple((m, spec) for m, spec in specs if isinstance(spec, RolloutSpec)),
+        services={
+            (m.namespace, m.name): dig(m.body, "spec", "selector") or {}
+            for m in every
+            if m.kind == "Service" and m.group == ""
+        },
+        templates={_template_key(m): spec for m, spec in specs if isinstance(spec, AnalysisTemplateSpec)},
+    )
+
+
+def _template_key(manifest: Manifest) -> tuple[str, AnalysisTemplateRef]:
+    cluster_scope = manifest.kind == "ClusterAnalysisTemplate"
+    namespace = "" if cluster_scope else manifest.namespace
+    return namespace, AnalysisTemplateRef(manifest.name, cluster_scope)
+
+
+def _faults(manifest: Manifest, spec: Any, files: _Files, now: datetime) -> Iterator[tuple[str, str]]:
+    """(path, problem) of what is well formed and yet cannot be served."""
+    match spec:
+        case RolloutSpec():
+            fault = validate.fault(view.of(_snapshot(manifest, spec, files, now)))
+            if fault is not None:
+                yield fault.path, str(fault)
+        case AnalysisTemplateSpec() | AnalysisRunSpec():
+            try:
+                _check_metrics(manifest, spec)
+            except metric_errors.SpecError as e:
+                yield f"spec.{e.path}", f"spec.{e}"
+            except metric_errors.AnalysisError as e:
+                yield "spec.metrics", str(e)
+        case _:
+            return
+
+
+def _check_metrics(manifest: Manifest, spec: AnalysisTemplateSpec | AnalysisRunSpec) -> None:
+    """Every metric with its arguments filled in; those without a value get one that reads as a number."""
+    if not spec.metrics:
+        return
+    declared = [arguments.Argument(arg.name, arg.value or "1") for arg in spec.args]
+    values = arguments.resolve_arguments(declared, ())
+    raw = dig(manifest.body, "spec", "metrics")
+    metric_specs.metrics(
+        [arguments.resolve_metric(metric, values) for metric in raw],
+        dry_run=[d.metric_name for d in spec.dry_run],
+        retention=[(r.metric_name, r.limit) for r in spec.measurement_retention],
+    )
+
+
+def _snapshot(manifest: Manifest, spec: RolloutSpec, files: _Files, now: datetime) -> Snapshot:
+    """The Rollout as the controller would first see it, beside what the files hold."""
+    metadata = parse.parse(ObjectMeta, manifest.body["metadata"], "metadata", strict=False)
+    names = _service_names(spec)
+    return Snapshot(
+        rollout=Rollout(metadata, spec),
+        template=PodTemplate(digest="", hash=""),
+        now=now,
+        services={name: _service(name, manifest.namespace, files) for name in names},
+        rivals=_rivals(manifest, names, files),
+        templates=dict(_templates(_references(spec), manifest.namespace, files)),
+    )
+
+
+def _service(name: str, namespace: str, files: _Files) -> Service:
+    selector = files.services.get((namespace, name))
+    if selector is None:
+        files.unknown[f"Service {name}"] = None
+    return Service(name, uid="", resource_version="", selector=selector or {})
+
+
+def _rivals(manifest: Manifest, names: Iterable[str], files: _Files) -> dict[str, str]:
+    return {
+        name: other.name
+        for other, spec in files.rollouts
+        if other is not manifest and other.namespace == manifest.namespace
+        for name in set(names) & set(_service_names(spec))
+    }
+
+
+def _templates(
+    refs: Iterable[AnalysisTemplateRef], namespace: str, files: _Files
+) -> Iterator[tuple[AnalysisTemplateRef, AnalysisTemplateSpec]]:
+    """The templates that are named, and those that they name in turn."""
+    open_, seen = list(refs), set[AnalysisTemplateRef]()
+    while open_:
+        ref = open_.pop()
+        if ref in seen:
+            continue
+        seen.add(ref)
+        spec = files.templates.get(("" if ref.cluster_scope else namespace, ref))
+        if spec is None:
+            kind = "ClusterAnalysisTemplate" if ref.cluster_scope else "AnalysisTemplate"
+            files.unknown[f"{kind} {ref.template_name}"] = None
+        yield ref, spec or _any_template(ref)
+        open_.extend(spec.templates if spec else ())
+
+
+def _any_template(ref: AnalysisTemplateRef) -> AnalysisTemplateSpec:
+    """Stands for a template that is not among the files: it has a metric, and asks for no arguments."""
+    return AnalysisTemplateSpec(metrics=(Metric(name=f"of {ref.template_name}", provider=MetricProvider()),))
+
+
+def _service_names(spec: RolloutSpec) -> tuple[str, ...]:
+    canary, blue_green = spec.strategy.canary, spec.strategy.blue_green
+    named = (canary.canary_service, canary.stable_service) if canary else ()
+    if blue_green:
+        named = (*named, blue_green.active_service, blue_green.preview_service)
+    return tuple(name for name in named if name)
+
+
+def _references(spec: RolloutSpec) -> Iterator[AnalysisTemplateRef]:
+    canary, blue_green = spec.strategy.canary, spec.strategy.blue_green
+    analyses: list[RolloutAnalysis | None] = []
+    if canary:
+        analyses.extend((canary.analysis, *(step.analysis for step in canary.steps)))
+    if blue_green:
+        analyses.extend((blue_green.pre_promotion_analysis, blue_green.post_promotion_analysis))
+    return (ref for analysis in analyses if analysis for ref in analysis.templates)
+
+
+def _finding(manifest: Manifest, path: str, problem: str) -> Finding:
+    what = f"{manifest.kind} {manifest.name}".strip()
+    return Finding(manifest.file, manifest.document, manifest.line, what, path, problem)
