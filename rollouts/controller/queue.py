@@ -152,7 +152,6 @@ class Queue:
             if key is not None:
                 self._wake()
                 return key
-            self._arm()
             await self._sleep()
         raise QueueClosed
 
@@ -178,6 +177,7 @@ class Queue:
     async def _sleep(self) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
+        self._arm()
         try:
             await waiter
         except asyncio.CancelledError:
