@@ -58,7 +58,7 @@ GROUPS = (
             "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
             "kubectl": "k8s.io/kubernetes/cmd/kubectl",
         },
-        seconds=290,
+        seconds=285,
         stamps=(
             f"{STAMP}.gitVersion=v1.36.3",
             f"{STAMP}.gitMajor=1",
@@ -70,7 +70,7 @@ GROUPS = (
     Group(
         module="kwok",
         packages={"kwok": "sigs.k8s.io/kwok/cmd/kwok"},
-        seconds=50,
+        seconds=60,
         stamps=("sigs.k8s.io/kwok/pkg/consts.Version=v0.8.0",),
     ),
     Group(
@@ -79,7 +79,7 @@ GROUPS = (
             "prometheus": "github.com/prometheus/prometheus/cmd/prometheus",
             "promtool": "github.com/prometheus/prometheus/cmd/promtool",
         },
-        seconds=200,
+        seconds=110,
         stamps=("github.com/prometheus/common/version.Version=3.13.5",),
         # The scrape targets are static: the service discoveries of every cloud only cost build time.
         tags="remove_all_sd",
@@ -87,7 +87,7 @@ GROUPS = (
     Group(
         module="helm",
         packages={"helm": "helm.sh/helm/v4/cmd/helm"},
-        seconds=90,
+        seconds=95,
         stamps=("helm.sh/helm/v4/internal/version.version=v4.3.1",),
     ),
     Group(

@@ -59,7 +59,7 @@ def test_the_announcement_says_what_and_about_how_long() -> None:
     said = build.announcement(["kube-apiserver", "kubectl", "prometheus"], GO)
 
     assert "kube-apiserver, kubectl, prometheus" in said
-    assert "about 8 minutes" in said
+    assert "about 7 minutes" in said
     assert "under a minute" in build.announcement(["kustomize"], GO)
 
 
