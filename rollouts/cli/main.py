@@ -31,11 +31,13 @@ _VERBS = {
     "restart": "steer",
     "history": "revise",
     "lint": "lint",
+    "controller": "controller",
     "crds": "about",
     "version": "about",
 }
 # Word -> app that holds the words under it, `module` or `module:name`, and what the help says of it.
 _GROUPS = {
+    "app": ("application", "Applications: list, get, sync, retry."),
     "set": ("revise:set_app", "Change one thing of a Rollout: set image."),
     "sandbox": ("sandbox", "A real cluster with simulated pods, Prometheus and Git, on this machine."),
 }

@@ -28,6 +28,8 @@ class Format(StrEnum):
 
 
 Output = Annotated[Format, typer.Option("-o", "--output", help="How to print the answer.")]
+AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="Every namespace.")]
+Watch = Annotated[bool, typer.Option("-w", "--watch", help="Follow it until Ctrl-C.")]
 
 _PIPE_WIDTH = 2000
 
@@ -89,3 +91,16 @@ def document(thing: Mapping[str, Any], form: Format) -> str:
 
 def listing(things: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "List", "items": list(things)}
+
+
+def conditions_table(conditions: Sequence[Mapping[str, Any]], ages: Sequence[str]) -> Table:
+    rows = [
+        (
+            str(c.get("type")),
+            str(c.get("status")),
+            age,
+            f"{c.get('reason') or ''}  {c.get('message') or ''}".strip(),
+        )
+        for c, age in zip(conditions, ages, strict=True)
+    ]
+    return table(("CONDITION", "", "SINCE", "REASON"), rows)

@@ -1,35 +1,29 @@
 """list, get: what there is, and one Rollout in full, once or live.
 
-Reads objects and hands them to `facts` and `tree`; decides how often a live view is drawn.
+Reads objects and hands them to `facts` and `tree`, which decide what they mean and how they look.
 """
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from rollouts.cli import facts, output
+from rollouts.cli import facts, output, screen
 from rollouts.cli.facts import dig
 from rollouts.cli.live import Live, Source
-from rollouts.cli.output import Format, Output
+from rollouts.cli.output import AllNamespaces, Format, Output, Watch
 from rollouts.cli.session import Object, RolloutName, Session, verb
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
     from rollouts.cli.tree import Picture
 
 app = typer.Typer()
-
-# Countdowns and ages move on without events.
-_TICK_SECONDS = 1.0
-
-AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="Every namespace.")]
-Watch = Annotated[bool, typer.Option("-w", "--watch", help="Follow it until Ctrl-C.")]
 
 
 @verb(app, "list")
@@ -58,13 +52,24 @@ async def get(
     if form is not Format.TABLE:
         typer.echo(output.document(rollout, form))
         return
+    from rollouts.cli import tree
+
     async with Live(session.kube, session.namespace, _sources(session, rollout)) as live:
-        if not watch:
-            _print_once(session, live, name)
-        elif sys.stdout.isatty():
-            await _draw(session, live, name)
-        else:
-            await _print_changes(live, name)
+
+        def drawn() -> RenderableType | None:
+            found = _picture(live, name)
+            return tree.rollout_tree(found, session.names, datetime.now(UTC)) if found else None
+
+        def line() -> str | None:
+            found = _picture(live, name)
+            return tree.one_line(found.rollout) if found else None
+
+        if watch:
+            await screen.follow(live, picture=drawn, line=line)
+        elif answer := drawn():
+            output.show(answer)
+            return
+    typer.echo(f"rollout '{name}' is gone")
 
 
 def rollout_table(rollouts: tuple[Object, ...], now: datetime, *, everywhere: bool) -> Table:
@@ -114,42 +119,3 @@ def _picture(live: Live, name: str) -> Picture | None:
     if rollout is None:
         return None
     return Picture(rollout, live.objects("replica_sets"), live.objects("pods"), live.objects("analysis_runs"))
-
-
-def _print_once(session: Session, live: Live, name: str) -> None:
-    from rollouts.cli import tree
-
-    if picture := _picture(live, name):
-        output.show(tree.rollout_tree(picture, session.names, datetime.now(UTC)))
-
-
-async def _draw(session: Session, live: Live, name: str) -> None:
-    """Redraw in place on every change and every second; the last picture stays on the screen."""
-    from rich import live as rich_live
-    from rich import text
-    from rich.console import Group
-
-    from rollouts.cli import tree
-
-    console = output.console()
-    with rich_live.Live(console=console, auto_refresh=False, vertical_overflow="visible") as screen:
-        while picture := _picture(live, name):
-            drawn = tree.rollout_tree(picture, session.names, datetime.now(UTC))
-            note = text.Text(f"may be old: {live.trouble}" if live.trouble else "", style="yellow")
-            screen.update(Group(drawn, note), refresh=True)
-            await live.changed(_TICK_SECONDS)
-    typer.echo(f"rollout '{name}' is gone")
-
-
-async def _print_changes(live: Live, name: str) -> None:
-    """One line for every change that a reader would notice."""
-    from rollouts.cli import tree
-
-    said = ""
-    while picture := _picture(live, name):
-        line = tree.one_line(picture.rollout)
-        if line != said:
-            typer.echo(f"{datetime.now(UTC):%H:%M:%S}  {line}")
-            said = line
-        await live.changed()
-    typer.echo(f"rollout '{name}' is gone")

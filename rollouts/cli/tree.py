@@ -5,7 +5,7 @@ Pure: objects and `now` in, renderables out. Called by `show`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from rollouts.api.meta import CANARY_STEP_INDEX_LABEL, ROLLOUT_TYPE_LABEL, Names
 from rollouts.api.rollout import Phase
 from rollouts.cli import facts
 from rollouts.cli.facts import Object, Place, Revision, Role, dig
-from rollouts.cli.output import styled, table
+from rollouts.cli.output import conditions_table, styled
 
 _MARKS = {Place.DONE: ("✔", "green"), Place.CURRENT: ("▶", "bold cyan"), Place.NEXT: (" ", "dim")}
 _EMPTY_REVISIONS = 2
@@ -260,17 +260,9 @@ def _metric_line(result: Mapping[str, Any], wanted: str) -> Text:
     )
 
 
-def _conditions(conditions: Iterable[Mapping[str, Any]], now: datetime) -> Table:
-    rows = [
-        (
-            str(c.get("type")),
-            str(c.get("status")),
-            facts.age(facts.instant(c.get("lastTransitionTime")), now),
-            f"{c.get('reason') or ''}  {c.get('message') or ''}".strip(),
-        )
-        for c in conditions
-    ]
-    return table(("Condition", "", "Since", "Reason"), rows)
+def _conditions(conditions: Sequence[Mapping[str, Any]], now: datetime) -> Table:
+    ages = [facts.age(facts.instant(c.get("lastTransitionTime")), now) for c in conditions]
+    return conditions_table(conditions, ages)
 
 
 def _creation(thing: Object) -> str:

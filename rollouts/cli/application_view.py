@@ -1,0 +1,136 @@
+"""An Application drawn for a person: what Git says, what runs, and why they differ.
+
+Pure: objects and `now` in, renderables out. Called by `application`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rollouts.cli import facts
+from rollouts.cli.facts import Object, dig
+from rollouts.cli.output import conditions_table, styled, table
+from rollouts.cli.tree import short_revision
+
+_REVISIONS = (
+    ("git says", "desiredRevision"),
+    ("last tried", "attemptedRevision"),
+    ("last good", "lastGoodRevision"),
+    ("running", "runningRevision"),
+)
+
+
+def listing(applications: Sequence[Object], now: datetime, *, everywhere: bool) -> Table:
+    columns = ("NAME", "SYNC", "HEALTH", "RUNNING", "GIT SAYS", "AGE", "MESSAGE")
+    rows = [_row(application, now) for application in applications]
+    if not everywhere:
+        return table(columns, rows)
+    namespaces = [str(dig(application, "metadata", "namespace")) for application in applications]
+    return table(("NAMESPACE", *columns), [(n, *row) for n, row in zip(namespaces, rows, strict=True)])
+
+
+def drawn(application: Object, now: datetime) -> RenderableType:
+    """Everything about one Application."""
+    parts: list[RenderableType] = [_headline(application), _overview(application)]
+    if refused := tuple(_quarantine(application, now)):
+        parts.extend((Text(), *refused))
+    if listed := dig(application, "status", "resources"):
+        parts.extend((Text(), _resources(listed)))
+    if conditions := dig(application, "status", "conditions"):
+        parts.extend((Text(), _conditions(conditions, now)))
+    return Group(*parts)
+
+
+def one_line(application: Object) -> str:
+    status = dig(application, "status") or {}
+    parts = (
+        str(dig(status, "sync", "status") or "Unknown"),
+        str(dig(status, "health", "status") or "Unknown"),
+        f"running {short_revision(status['runningRevision'])}" if status.get("runningRevision") else "",
+        f"git says {short_revision(status['desiredRevision'])}" if status.get("desiredRevision") else "",
+        _message(application),
+    )
+    return "  ".join(part for part in parts if part)
+
+
+def _row(application: Object, now: datetime) -> tuple[str | Text, ...]:
+    status = dig(application, "status") or {}
+    return (
+        str(dig(application, "metadata", "name")),
+        styled(str(dig(status, "sync", "status") or "Unknown")),
+        styled(str(dig(status, "health", "status") or "Unknown")),
+        short_revision(status.get("runningRevision") or "") or "-",
+        short_revision(status.get("desiredRevision") or "") or "-",
+        facts.age(facts.created_at(application), now),
+        _message(application),
+    )
+
+
+def _headline(application: Object) -> Text:
+    name = f"{dig(application, 'metadata', 'namespace')}/{dig(application, 'metadata', 'name')}"
+    sync = styled(str(dig(application, "status", "sync", "status") or "Unknown"))
+    health = styled(str(dig(application, "status", "health", "status") or "Unknown"))
+    parts = ("Application ", "dim"), (name, "bold"), "  ", sync, "  ", health
+    return Text.assemble(*parts, f"  {_message(application)}".rstrip())
+
+
+def _overview(application: Object) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    source = dig(application, "spec", "source") or {}
+    path = source.get("path", ".")
+    grid.add_row("  source", f"{source.get('repoURL')}  {source.get('targetRevision', 'HEAD')}  {path}")
+    for word, key in _REVISIONS:
+        grid.add_row(f"  {word}", str(dig(application, "status", key) or "-"))
+    if attempt := dig(application, "status", "operationState"):
+        line = Text.assemble(styled(str(attempt.get("phase"))), f"  {attempt.get('message') or ''}".rstrip())
+        grid.add_row("  attempt", line)
+    return grid
+
+
+def _quarantine(application: Object, now: datetime) -> Iterator[Text]:
+    entries = dig(application, "status", "quarantine") or ()
+    if not entries:
+        return
+    name = dig(application, "metadata", "name")
+    desired = dig(application, "status", "desiredRevision")
+    yield Text("Quarantine", style="bold")
+    for entry in entries:
+        ago = facts.age(facts.instant(entry.get("at")), now)
+        mark = "▶" if entry.get("revision") == desired else " "
+        what = f"  {mark} {short_revision(str(entry.get('revision')))}  "
+        yield Text.assemble(what, (str(entry.get("reason")), "bold red"), f"  {ago} ago")
+        yield Text(f"      {entry.get('message') or ''}".rstrip())
+    if any(entry.get("revision") == desired for entry in entries):
+        yield Text.assemble(("Next  ", "bold"), f"push a fix, or: rollouts app retry {name}")
+
+
+def _resources(resources: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        (
+            f"{r.get('kind')}",
+            f"{r['namespace']}/{r.get('name')}" if r.get("namespace") else f"{r.get('name')}",
+            styled(str(r.get("status") or "Synced")),
+            styled(str(dig(r, "health", "status") or "-")),
+            str(dig(r, "health", "message") or ""),
+        )
+        for r in resources
+    ]
+    return table(("KIND", "NAME", "SYNC", "HEALTH", "MESSAGE"), rows)
+
+
+def _conditions(conditions: Sequence[Mapping[str, Any]], now: datetime) -> Table:
+    ages = [facts.age(facts.instant(c.get("lastTransitionTime")), now) for c in conditions]
+    return conditions_table(conditions, ages)
+
+
+def _message(application: Object) -> str:
+    """What the Ready condition says while it is not True."""
+    conditions = dig(application, "status", "conditions") or ()
+    ready: Mapping[str, Any] = next((c for c in conditions if c.get("type") == "Ready"), {})
+    return "" if ready.get("status") == "True" else str(ready.get("message") or "")
