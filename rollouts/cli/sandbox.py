@@ -1,4 +1,4 @@
-"""`rollouts sandbox up | down | status | env`: the sandbox for people at a shell.
+"""`rollouts sandbox up | down | status | env | demo`: the sandbox for people at a shell.
 
 Only reads flags and prints; what happens is decided in `rollouts.sandbox`.
 """
@@ -131,6 +131,18 @@ def env(directory: Directory = None, name: Name = "default") -> None:
     """Print what a shell needs to use the sandbox: eval "$(rollouts sandbox env)"."""
     for variable, value in variables(sandbox.load(_directory(directory, name))).items():
         typer.echo(f"export {variable}={value}")
+
+
+@app.command()
+@told
+def demo(
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running and say what to try.")] = False,
+) -> None:
+    """Play the main job on a sandbox of its own: good and bad releases, put back and promoted."""
+    from rollouts.demo import play
+
+    raise typer.Exit(play(keep=keep))
 
 
 def variables(used: sandbox.Sandbox) -> Mapping[str, str]:
