@@ -1,0 +1,207 @@
+"""The git program, run without a shell, without hooks, without prompts, and without waiting for ever.
+
+Decides how git is started and what its failure means; `source` decides what to run. Credentials travel in
+the environment of the one process that needs them and are offered to the repository's own host only; they
+never stand on a command line or in an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rollouts.api.application import ApplicationReason
+from rollouts.errors import RolloutsError
+
+MAX_OUTPUT_BYTES = 16 * 1024 * 1024
+PROTOCOLS = ("https", "http", "file")
+
+_USERNAME, _PASSWORD = "ROLLOUTS_GIT_USERNAME", "ROLLOUTS_GIT_PASSWORD"
+_HELPER = (
+    f'!f() {{ test "$1" = get && printf "username=%s\\npassword=%s\\n" "${_USERNAME}" "${_PASSWORD}"; }}; f'
+)
+_PASSED_ON = ("PATH", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+_SETTINGS = {
+    "core.hooksPath": os.devnull,
+    "core.fsmonitor": "false",
+    "credential.helper": "",
+    "fetch.recurseSubmodules": "false",
+    "gc.auto": "0",
+    "http.lowSpeedLimit": "1000",
+    "http.lowSpeedTime": "20",
+    "maintenance.auto": "false",
+    "protocol.version": "2",
+}
+_DENIED = re.compile(
+    r"Authentication failed|could not read (?:Username|Password)|returned error: 40[13]|HTTP Basic: Access denied",
+    re.IGNORECASE,
+)
+_ABSENT = re.compile(
+    r"repository '[^']*' not found|returned error: 404|does not appear to be a git repository", re.IGNORECASE
+)
+_USER_INFO = re.compile(r"//[^/@\s]*@")
+
+
+class SourceError(RolloutsError):
+    """Git does not give us what the Application asks for. `definite`: trying again alone will not help."""
+
+    def __init__(self, reason: ApplicationReason, message: str, *, definite: bool) -> None:
+        self.reason = reason
+        self.definite = definite
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """User name and password (or token) for one repository."""
+
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        return "Credentials(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """How git is run: in which home (empty, ours) and for how long at most."""
+
+    home: Path
+    seconds: float = 120.0
+
+    async def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        url: str = "",
+        credentials: Credentials | None = None,
+        seconds: float | None = None,
+    ) -> str:
+        """Output of one command. Raises `SourceError`."""
+        limit = seconds or self.seconds
+        async with self.process(arguments, url=url, credentials=credentials) as process:
+            try:
+                async with asyncio.timeout(limit):
+                    out, err = await asyncio.gather(_bounded(process.stdout), _bounded(process.stderr))
+                    code = await process.wait()
+            except TimeoutError:
+                raise SourceError(
+                    ApplicationReason.GIT_OPERATION_FAILED,
+                    f"git {_verb(arguments)} of {shown(url)} took longer than {limit:g} s",
+                    definite=False,
+                ) from None
+        if code != 0:
+            raise failure(_verb(arguments), url, err.decode(errors="replace"), credentials)
+        return out.decode(errors="replace")
+
+    @contextlib.asynccontextmanager
+    async def process(
+        self,
+        arguments: Sequence[str],
+        *,
+        url: str = "",
+        credentials: Credentials | None = None,
+        stdin: int = asyncio.subprocess.DEVNULL,
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
+        """git as a child in a process group of its own, which is gone when the block is left."""
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            *arguments,
+            stdin=stdin,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=self._environment(url, credentials),
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            await _end(process)
+
+    def _environment(self, url: str, credentials: Credentials | None) -> dict[str, str]:
+        environment = {k: os.environ[k] for k in _PASSED_ON if k in os.environ}
+        settings = dict(_SETTINGS)
+        if credentials:
+            # Scoped to the host of the repository: a redirect to another one gets nothing.
+            settings[f"credential.{origin(url)}.helper"] = _HELPER
+            environment |= {_USERNAME: credentials.username, _PASSWORD: credentials.password}
+        if bundle := os.environ.get("SSL_CERT_FILE"):
+            settings["http.sslCAInfo"] = bundle
+        for i, (name, value) in enumerate(settings.items()):
+            environment |= {f"GIT_CONFIG_KEY_{i}": name, f"GIT_CONFIG_VALUE_{i}": value}
+        return environment | {
+            "GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS),
+            "GIT_ASKPASS": "true",
+            "GIT_CONFIG_COUNT": str(len(settings)),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "HOME": str(self.home),
+            "LC_ALL": "C",
+        }
+
+
+def origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def shown(url: str) -> str:
+    """A URL fit for an error."""
+    return _USER_INFO.sub("//", url)
+
+
+def failure(verb: str, url: str, stderr: str, credentials: Credentials | None) -> SourceError:
+    """What git's complaint means for us."""
+    told = _told(stderr, credentials)
+    if _DENIED.search(stderr):
+        remedy = "check the Secret of spec.secretRef" if credentials else "name a Secret in spec.secretRef"
+        message = f"{shown(url)} refuses access ({told}); {remedy}"
+        return SourceError(ApplicationReason.AUTHENTICATION_FAILED, message, definite=True)
+    if _ABSENT.search(stderr):
+        message = f"{shown(url)} is not there, or these credentials may not see it ({told})"
+        return SourceError(ApplicationReason.GIT_OPERATION_FAILED, message, definite=True)
+    message = f"git {verb} of {shown(url)} failed: {told}"
+    return SourceError(ApplicationReason.GIT_OPERATION_FAILED, message, definite=False)
+
+
+def _told(stderr: str, credentials: Credentials | None) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))] or lines
+    text = _USER_INFO.sub("//", " ".join(telling[:3]))[:400]
+    for secret in (credentials.password, credentials.username) if credentials else ():
+        text = text.replace(secret, "…") if len(secret) > 3 else text
+    return text or "git gave no reason"
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    return next((a for a in arguments if a in ("fetch", "ls-remote", "init", "update-ref")), "command")
+
+
+async def _bounded(stream: asyncio.StreamReader | None) -> bytes:
+    assert stream is not None
+    read = bytearray()
+    while chunk := await stream.read(65536):
+        read += chunk
+        if len(read) > MAX_OUTPUT_BYTES:
+            raise SourceError(
+                ApplicationReason.GIT_OPERATION_FAILED,
+                f"git answered with more than {MAX_OUTPUT_BYTES} bytes",
+                definite=False,
+            )
+    return bytes(read)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Helpers of git (git-remote-https) outlive git when it alone is killed; the group does not."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()

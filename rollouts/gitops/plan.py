@@ -1,0 +1,309 @@
+"""What should happen to an Application next: one decision, from a snapshot.
+
+Decides what is applied, when the attempt has failed or succeeded, what is healed and what is pruned.
+Reads top down: record, apply, judge, prune. The revisions themselves are `revision`'s, the words `report`'s.
+Pure; called by `controller.applications`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from rollouts.api.application import (
+    ApplicationSpec,
+    FailureReason,
+    HealthStatus,
+    OperationPhase,
+    SyncPolicyAutomated,
+)
+from rollouts.gitops import (
+    diff,
+    events,
+    inventory,
+    manifests,
+    order,
+    picture,
+    report,
+    revision,
+    validation,
+)
+from rollouts.gitops.actions import ApplyObjects, KeepGood, Plan, PruneObjects
+from rollouts.gitops.diff import Change
+from rollouts.gitops.live import Live
+from rollouts.gitops.manifests import ObjectKey
+from rollouts.gitops.picture import Picture
+from rollouts.gitops.revision import Good, Revisions
+from rollouts.gitops.snapshot import Healing, Snapshot, SourceView, Tokens
+
+_HEALS_AT_ONCE = 3
+_HEAL_LONGEST_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The target set against the cluster."""
+
+    changes: tuple[Change, ...] = ()
+    stage: order.Stage | None = None
+    """The first stage that is not done; changes of later ones wait for it."""
+    leftovers: tuple[Live, ...] = ()
+
+    @property
+    def due(self) -> tuple[Change, ...]:
+        return tuple(c for c in self.changes if order.stage(c.manifest) == self.stage)
+
+
+def policy(spec: ApplicationSpec) -> SyncPolicyAutomated:
+    """How far things happen by themselves."""
+    return spec.sync_policy.automated or SyncPolicyAutomated(enabled=False)
+
+
+def begin(
+    state: Revisions, source: SourceView, tokens: Tokens, *, spec: ApplicationSpec, now: datetime
+) -> Revisions:
+    """What Git says and people asked for, taken into the state."""
+    if source.unrenderable:
+        return revision.desire_unrenderable(
+            state, source.unrenderable.revision, source.unrenderable.message, now
+        )
+    if source.candidate is None:
+        return state
+    if tokens.retry:
+        state = revision.lift(state, source.candidate)
+    automatic = policy(spec).enabled or bool(tokens.sync or tokens.retry)
+    return revision.desire(state, source.candidate, automatic=automatic, now=now)
+
+
+def decide(s: Snapshot) -> Plan:
+    """What to do next."""
+    comparison = _compare(s)
+    if s.target is None or s.declared.problem:
+        return _finish(s, s.revisions, comparison)
+    if refusal := _refusal(s):
+        return _finish(
+            s, revision.fail(s.revisions, FailureReason.APPLY_REJECTED, refusal, s.now), comparison
+        )
+    if changes := _to_apply(s, comparison):
+        return _apply(s, comparison, changes)
+    return _judge(s, comparison)
+
+
+def rejected(s: Snapshot, message: str) -> Plan:
+    """The API server refused the changes of the open attempt."""
+    comparison = _compare(s)
+    if is_open(s.revisions):
+        state = revision.fail(s.revisions, FailureReason.APPLY_REJECTED, message, s.now)
+        return replace(_finish(s, state, comparison), again=True)
+    return _finish(s, s.revisions, comparison, trouble=message)
+
+
+def pruned(s: Snapshot, gone: tuple[ObjectKey, ...], message: str) -> Plan:
+    """The outcome of a prune: what is gone leaves the inventory, what is not stays in it."""
+    comparison = _compare(s)
+    left = tuple(live for live in comparison.leftovers if live.key not in gone)
+    versions = inventory.remaining(s.inventory, s.declared.manifests, left)
+    after = replace(s, inventory=versions)
+    plan = _finish(after, s.revisions, replace(comparison, leftovers=left), trouble=message)
+    told = (events.pruned_event(gone),) if gone else ()
+    return replace(plan, events=(*told, *plan.events), again=not message)
+
+
+def healed(healings: Mapping[ObjectKey, Healing], key: ObjectKey, now: datetime) -> Healing:
+    """One more heal of an object; quiet for five minutes, and the count starts again."""
+    known = healings.get(key)
+    quiet = known is None or now - known.last_at > timedelta(seconds=_HEAL_LONGEST_SECONDS)
+    return Healing(1 if known is None or quiet else known.times + 1, now)
+
+
+def is_open(state: Revisions) -> bool:
+    return state.attempt is not None and state.attempt.phase is OperationPhase.RUNNING
+
+
+def is_settled(state: Revisions) -> bool:
+    """The target is a good revision and is fully in place: from here on it is healed and cleaned up."""
+    attempt = state.attempt
+    if attempt is None or attempt.phase is OperationPhase.SUCCEEDED:
+        return state.good is not None
+    entry = revision.quarantined(state, attempt.digest)
+    is_back = attempt.phase is OperationPhase.FAILED and entry is not None and entry.restored_at is not None
+    return is_back and state.good is not None
+
+
+def _compare(s: Snapshot) -> Comparison:
+    if s.target is None or s.declared.problem:
+        return Comparison()
+    context = diff.Context(
+        namespace=s.owner[0],
+        name=s.owner[1],
+        names=s.names,
+        revision=s.target.revision,
+        marks_revision=not is_settled(s.revisions),
+        known_good=s.target.known_good,
+    )
+    scaled = manifests.scaled_by_autoscalers(s.declared.manifests)
+    found = (
+        diff.change(m, _present(s, m.key), context, autoscaled=m.key in scaled) for m in s.declared.manifests
+    )
+    changes = tuple(c for c in found if c and c.fingerprint not in s.equal)
+    left = inventory.leftovers(s.inventory, (m.key for m in s.declared.manifests), s.live, s.owner, s.claimed)
+    return Comparison(changes, _current_stage(s, changes), left)
+
+
+def _present(s: Snapshot, key: ObjectKey) -> Live | None:
+    live = s.live.get(key)
+    return None if live is None or live.deleting else live
+
+
+def _current_stage(s: Snapshot, changes: tuple[Change, ...]) -> order.Stage | None:
+    unfinished = {order.stage(c.manifest) for c in changes}
+    unready = {
+        order.stage(m)
+        for m in s.declared.manifests
+        if m.key in s.live and s.live[m.key].health.status is not HealthStatus.HEALTHY
+    }
+    gates = {stage for stage in unready if stage is order.Stage.FOUNDATION}
+    return min(unfinished | gates, default=None)
+
+
+def _refusal(s: Snapshot) -> str:
+    """Why the open attempt may not touch the cluster at all."""
+    if not is_open(s.revisions):
+        return ""
+    for m in s.declared.manifests:
+        live, claimant = s.live.get(m.key), s.claimed.get(m.key)
+        if live and claimant and live.owner not in (("", ""), s.owner):
+            return f"{m.origin}: {m.key} belongs to Application {claimant}; declare it in one of them only"
+    if not s.declared.manifests and s.inventory and _prunes(s) and not policy(s.application.spec).allow_empty:
+        return (
+            f"the commit declares no object and would prune all {len(s.inventory)}; "
+            "if that is meant, set spec.syncPolicy.automated.allowEmpty"
+        )
+    return ""
+
+
+def _prunes(s: Snapshot) -> bool:
+    return policy(s.application.spec).prune
+
+
+def _to_apply(s: Snapshot, comparison: Comparison) -> tuple[Change, ...]:
+    """The changes of the stage that is due, as far as policy and patience allow."""
+    assert s.target is not None
+    if not s.target.converge:
+        return ()
+    if not is_settled(s.revisions):
+        return comparison.due
+    if not policy(s.application.spec).self_heal:
+        return ()
+    return tuple(c for c in comparison.due if _heal_at(s, c) <= s.now)
+
+
+def _heal_at(s: Snapshot, change: Change) -> datetime:
+    known = s.healings.get(change.manifest.key)
+    if known is None or known.times < _HEALS_AT_ONCE:
+        return s.now
+    pause = min(1 << min(known.times - _HEALS_AT_ONCE, 10), _HEAL_LONGEST_SECONDS)
+    return max(s.now, known.last_at + timedelta(seconds=pause))
+
+
+def _apply(s: Snapshot, comparison: Comparison, changes: tuple[Change, ...]) -> Plan:
+    wanted = inventory.with_declared(s.inventory, s.declared.manifests)
+    if wanted.keys() - s.inventory.keys():
+        # Recorded before it is applied: a crash in between must not leave objects that nobody knows.
+        return replace(_finish(replace(s, inventory=wanted), s.revisions, comparison), again=True)
+    namespace = ""
+    if validation.creates_namespace(s.application) and any(c.live is None for c in changes):
+        namespace = s.application.spec.destination.namespace
+    action = ApplyObjects(changes, as_one=is_open(s.revisions), create_namespace=namespace)
+    return Plan(_finish(s, s.revisions, comparison).status, action, again=True, writes_status=False)
+
+
+def _judge(s: Snapshot, comparison: Comparison) -> Plan:
+    """Nothing to apply now: how does the target do?"""
+    state, seen = s.revisions, _picture(s, comparison)
+    if is_open(state):
+        return _judge_attempt(s, comparison, seen)
+    if is_settled(state):
+        return _clean_up(s, comparison)
+    if comparison.changes:
+        return _finish(s, state, comparison)
+    if revision.may_recover(state) and seen.is_good:
+        return _succeed(s, revision.recover(state), comparison)
+    if state.good and seen.all_promoted:
+        return _finish(s, revision.restored(state, s.now), comparison, again=True)
+    return _finish(s, state, comparison)
+
+
+def _clean_up(s: Snapshot, comparison: Comparison) -> Plan:
+    """The target is in place: delete what is left over, and forget what is gone."""
+    if _prunes(s) and (doomed := _doomed(comparison)):
+        return Plan(s.application.status, PruneObjects(doomed), again=True, writes_status=False)
+    versions = inventory.remaining(s.inventory, s.declared.manifests, comparison.leftovers)
+    return _finish(replace(s, inventory=versions), s.revisions, comparison)
+
+
+def _judge_attempt(s: Snapshot, comparison: Comparison, seen: Picture) -> Plan:
+    state = s.revisions
+    if seen.failure:
+        reason, message = seen.failure
+        return _finish(s, revision.fail(state, reason, message, s.now), comparison, again=True)
+    if comparison.changes:
+        state = revision.waiting(state, healthy=False, now=s.now)
+    else:
+        state = revision.waiting(state, healthy=not seen.awaited, now=s.now)
+    if (deadline := _deadline(s, state)) and s.now >= deadline:
+        message = f"{seen.awaited or 'a foundation'} after {s.application.spec.timeout}"
+        state = revision.fail(state, FailureReason.HEALTH_TIMEOUT, message, s.now)
+        return _finish(s, state, comparison, again=True)
+    if comparison.changes:
+        return _finish(s, state, comparison)
+    if seen.is_good:
+        return _succeed(s, state, comparison)
+    if seen.all_promoted or state.good is None:
+        state = revision.serving(state)
+    return _finish(s, state, comparison)
+
+
+def _succeed(s: Snapshot, state: Revisions, comparison: Comparison) -> Plan:
+    limit = s.application.spec.revision_history_limit
+    state = revision.succeed(state, s.now, history_limit=limit)
+    assert state.good is not None
+    plan = _finish(s, state, comparison, again=True)
+    return replace(plan, action=KeepGood(Good(state.good.revision, state.good.digest)))
+
+
+def _doomed(comparison: Comparison) -> tuple[Live, ...]:
+    found = (live for live in comparison.leftovers if not inventory.is_protected(live))
+    return tuple(sorted(found, key=lambda live: (order.pruning_rank(live.key.kind), live.key)))
+
+
+def _deadline(s: Snapshot, state: Revisions) -> datetime | None:
+    since = state.attempt.unhealthy_since if state.attempt else None
+    return since + s.application.spec.timeout if since else None
+
+
+def _picture(s: Snapshot, comparison: Comparison) -> Picture:
+    return picture.of(s, comparison.changes, comparison.leftovers)
+
+
+def _finish(
+    s: Snapshot, state: Revisions, comparison: Comparison, *, trouble: str = "", again: bool = False
+) -> Plan:
+    """The status that says all this, the events of what has changed, and when to look again."""
+    seen = _picture(s, comparison)
+    status = report.status(s, state, seen, trouble=trouble)
+    return Plan(
+        status,
+        events=events.transitions(s, state, status),
+        requeue_at=_requeue_at(s, state, comparison),
+        again=again,
+    )
+
+
+def _requeue_at(s: Snapshot, state: Revisions, comparison: Comparison) -> datetime | None:
+    entry = revision.holding(state, s.source.candidate)
+    times = [entry.retry_at if entry else None, _deadline(s, state)]
+    if is_settled(state) and policy(s.application.spec).self_heal:
+        times += [_heal_at(s, c) for c in comparison.due]
+    return min((t for t in times if t is not None), default=None)

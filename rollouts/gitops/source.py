@@ -1,0 +1,250 @@
+"""A Git repository as Applications see it: which commit a name stands for, and the files of a commit.
+
+One bare mirror per repository, shared by all Applications that use it; one fetch at a time, of the wanted
+branches only. Decides what is asked of Git; when to ask and who is told is `controller.applications`'.
+Being allowed to read is a matter of each credential: `remote_refs` is asked with an Application's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rollouts.api.application import ApplicationReason, DirectorySource
+from rollouts.gitops import render
+from rollouts.gitops.git import Credentials, Git, SourceError, shown
+from rollouts.gitops.objects import ObjectReader
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+HEAD = "HEAD"
+
+_REMOTE_SECONDS = 30.0
+_FETCH_SECONDS = 300.0
+_FETCHES_BETWEEN_TIDYING = 100
+_DAMAGED = re.compile(r"bad object|corrupt|not a git repository|loose object|unable to read", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteRefs:
+    """What a remote says: the branch that HEAD names, and the commits of refs (tags peeled)."""
+
+    head: str
+    commits: Mapping[str, str]
+
+    def resolve(self, target_revision: str) -> tuple[str, str, str] | None:
+        """(name to show, ref, commit) of a branch, a tag, a full ref name or HEAD; None if unknown."""
+        if target_revision in ("", HEAD):
+            commit = self.commits.get(self.head) or self.commits.get(HEAD)
+            return (_short(self.head), self.head or HEAD, commit) if commit else None
+        for ref in candidates(target_revision):
+            if commit := self.commits.get(f"{ref}^{{}}") or self.commits.get(ref):
+                return _short(ref), ref, commit
+        return None
+
+
+def candidates(target_revision: str) -> tuple[str, ...]:
+    """Refs that a name may stand for, a branch before a tag."""
+    if target_revision.startswith("refs/"):
+        return (target_revision,)
+    return (f"refs/heads/{target_revision}", f"refs/tags/{target_revision}")
+
+
+async def remote_refs(
+    git: Git, url: str, target_revisions: Iterable[str], credentials: Credentials | None
+) -> RemoteRefs:
+    """Ask the remote for HEAD and the named refs: one cheap call, nothing is fetched."""
+    names = {
+        r for t in target_revisions if not COMMIT.fullmatch(t) and t not in ("", HEAD) for r in candidates(t)
+    }
+    patterns = [HEAD, *sorted(n for name in names for n in (name, f"{name}^{{}}"))]
+    output = await git.run(
+        ["ls-remote", "--symref", "--quiet", "--", url, *patterns],
+        url=url,
+        credentials=credentials,
+        seconds=_REMOTE_SECONDS,
+    )
+    head, commits = "", {}
+    for line in output.splitlines():
+        value, _, name = line.partition("\t")
+        if value.startswith("ref: ") and name == HEAD:
+            head = value.removeprefix("ref: ")
+        elif COMMIT.fullmatch(value):
+            commits[name] = value
+    if head and HEAD in commits:
+        commits.setdefault(head, commits[HEAD])
+    return RemoteRefs(head, commits)
+
+
+class Mirror:
+    """The bare mirror of one repository in `directory`, which is nobody else's."""
+
+    def __init__(self, git: Git, url: str, directory: Path) -> None:
+        self.url = url
+        self._git = git
+        self._directory = directory
+        self._fetching = asyncio.Lock()
+        self._is_ready = False
+        self._fetches = 0
+        self._objects = ObjectReader(git, directory)
+
+    async def close(self) -> None:
+        await self._objects.close()
+
+    async def fetch(self, refs: Mapping[str, str], credentials: Credentials | None) -> None:
+        """Make every commit of `refs` (ref name -> commit) present. A commit under `""` is fetched alone."""
+        async with self._fetching:
+            await self._prepare()
+            missing = {ref: c for ref, c in refs.items() if not await self.has(c)}
+            if not missing:
+                return
+            try:
+                await self._fetch(missing, credentials)
+            except SourceError as e:
+                if not _DAMAGED.search(str(e)):
+                    raise
+                await self._discard()
+                await self._prepare()
+                await self._fetch(missing, credentials)
+            for ref, commit in missing.items():
+                if not await self.has(commit):
+                    raise _absent(self.url, ref, commit)
+            await self._tidy()
+
+    async def has(self, commit: str) -> bool:
+        """Whether a commit is in the (prepared) mirror."""
+        found = await self._objects.look_up([f"{commit}^{{commit}}"])
+        return found[0] is not None
+
+    async def trees(self, places: Sequence[tuple[str, str]]) -> list[str | None]:
+        """For each (commit, path) the id of the directory's tree; None where there is none."""
+        await self.prepare()
+        found = await self._objects.look_up([_tree_name(commit, path) for commit, path in places])
+        return [f.id if f and f.type == "tree" else None for f in found]
+
+    async def files(self, tree: str, options: DirectorySource) -> dict[str, bytes]:
+        """The selected files of a directory. Raises `RenderError` beyond a limit."""
+        await self.prepare()
+        entries = await self._objects.entries(tree, recurse=options.recurse)
+        chosen = render.selected(entries, options)
+        contents = await self._objects.contents([e.blob for e in chosen])
+        return {e.path: content for e, content in zip(chosen, contents, strict=True)}
+
+    async def keep(self, name: str, commit: str) -> None:
+        """Hold on to a commit, whatever happens to the branches: a last good revision."""
+        ref = f"refs/rollouts/good/{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+        await self._git.run(["--git-dir", str(self._directory), "update-ref", ref, commit])
+
+    async def _tidy(self) -> None:
+        """Pack now and then what single fetches left; what nothing refers to goes after two weeks."""
+        self._fetches += 1
+        if self._fetches % _FETCHES_BETWEEN_TIDYING == 0:
+            with contextlib.suppress(SourceError):
+                await self._git.run(
+                    ["--git-dir", str(self._directory), "-c", "gc.auto=1000", "gc", "--auto", "--quiet"]
+                )
+
+    async def prepare(self) -> None:
+        """The directory as a repository, without what a killed process left in it."""
+        if not self._is_ready:
+            async with self._fetching:
+                await self._prepare()
+
+    async def _prepare(self) -> None:
+        if self._is_ready:
+            return
+        await asyncio.to_thread(_clear_locks, self._directory)
+        await self._git.run(["init", "--quiet", "--bare", str(self._directory)])
+        self._is_ready = True
+
+    async def _discard(self) -> None:
+        await self._objects.close()
+        await asyncio.to_thread(shutil.rmtree, self._directory, True)  # noqa: FBT003
+        self._is_ready = False
+
+    async def _fetch(self, refs: Mapping[str, str], credentials: Credentials | None) -> None:
+        specs = [
+            f"+{ref}:{_tip(ref)}" if ref else f"+{commit}:{_tip(commit)}" for ref, commit in refs.items()
+        ]
+        try:
+            await self._fetch_specs(specs, credentials)
+        except SourceError:
+            if "" not in refs:
+                raise
+            # Not every server hands out a commit by its id: then all branches and tags must bring it.
+            everything = ["+refs/heads/*:refs/rollouts/heads/*", "+refs/tags/*:refs/rollouts/tags/*"]
+            await self._fetch_specs(everything, credentials)
+
+    async def _fetch_specs(self, specs: Sequence[str], credentials: Credentials | None) -> None:
+        await self._git.run(
+            [
+                "--git-dir",
+                str(self._directory),
+                "fetch",
+                "--quiet",
+                "--force",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--no-recurse-submodules",
+                "--no-auto-gc",
+                "--",
+                self.url,
+                *specs,
+            ],
+            url=self.url,
+            credentials=credentials,
+            seconds=_FETCH_SECONDS,
+        )
+
+
+def directory_name(url: str) -> str:
+    """Where the mirror of a URL lies, below the cache directory."""
+    return hashlib.sha256(url.encode()).hexdigest()[:32] + ".git"
+
+
+def unknown_revision(url: str, target_revision: str) -> SourceError:
+    return SourceError(
+        ApplicationReason.REVISION_NOT_FOUND,
+        f"{shown(url)} has no branch, tag or commit {target_revision or HEAD}",
+        definite=True,
+    )
+
+
+def _absent(url: str, ref: str, commit: str) -> SourceError:
+    if not ref:
+        return unknown_revision(url, commit)
+    return SourceError(
+        ApplicationReason.GIT_OPERATION_FAILED,
+        f"{shown(url)}: {ref} has moved while it was fetched",
+        definite=False,
+    )
+
+
+def _tip(name: str) -> str:
+    """A ref for what was fetched under a name. Hashed: `a` and `a/b` cannot both be refs."""
+    return f"refs/rollouts/tips/{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+
+def _tree_name(commit: str, path: str) -> str:
+    inner = path.strip("/")
+    return f"{commit}^{{tree}}" if inner in ("", ".") else f"{commit}:{inner.removeprefix('./')}"
+
+
+def _short(ref: str) -> str:
+    for prefix in ("refs/heads/", "refs/tags/"):
+        if ref.startswith(prefix):
+            return ref.removeprefix(prefix)
+    return ref
+
+
+def _clear_locks(directory: Path) -> None:
+    """What a killed git left behind; nobody else works in this directory."""
+    for pattern in ("*.lock", "refs/**/*.lock", "objects/pack/tmp_*"):
+        for path in directory.glob(pattern):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
