@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,11 @@ _ROOT = "PodTemplateSpec"
 _KINDS = {"s": (str, "a string"), "i": (int, "an integer"), "b": (bool, "true or false")}
 _ZERO: Mapping[str, Any] = {"s": "", "i": 0, "b": False, "q": "0", "x": 0, "y": "", "f": None, "t": None}
 _OMITTED = object()
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"(?:[A-Za-z0-9.-]+(?::\d+)?/)?{_COMPONENT}(?:/{_COMPONENT})*"
+    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>[A-Za-z0-9+._-]+:[0-9a-fA-F]{32,}))?"
+)
 _HTML = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
@@ -112,7 +118,7 @@ class _Encoder:
                 return None if kind.form else _ZERO[kind.name]
             return "0" if (kind.form, kind.name) == ("", "q") else _OMITTED
         encoded = self._value(kind, value, path)
-        plain = kind.form != "*" and not kind.is_struct and kind.name != "q"
+        plain = kind.form in ("[]", "{}") or (not kind.form and not kind.is_struct and kind.name != "q")
         return _OMITTED if plain and not field.always and not encoded else encoded
 
     def _value(self, kind: _Type, value: object, path: str) -> object:
@@ -284,11 +290,9 @@ def _filled_volume(volume: JSON) -> JSON:
 
 
 def _pull_policy(image: object) -> str:
-    name = str(image or "").rpartition("/")[2]
-    if "@" in name:
-        return "IfNotPresent" if ":" in name.partition("@")[2] else "Always"
-    tag = name.partition(":")[2]
-    return "Always" if tag in ("", "latest") else "IfNotPresent"
+    found = _IMAGE.fullmatch(str(image or ""))
+    is_latest = found is not None and (found["tag"] == "latest" or not (found["tag"] or found["digest"]))
+    return "Always" if is_latest else "IfNotPresent"
 
 
 _SPECIAL: Mapping[str, Callable[[JSON], JSON]] = {

@@ -31,6 +31,8 @@ def canonical(text: str, *, smallest: int = -9) -> str | None:
         spelled = _decimal(amount * Fraction(10) ** _DECIMAL[suffix], smallest)
     else:
         spelled = _exponent(amount * Fraction(10) ** int(suffix[1:]), smallest)
+        if spelled == text.lower():
+            return text  # 12E6 keeps its E
     return f"-{spelled}" if sign == "-" and spelled != "0" else spelled
 
 
