@@ -136,6 +136,7 @@ class Applier:
                 raise NameTaken from None
             if podtemplate.digest(found["spec"]["template"]) != known.template.digest:
                 raise NameTaken from None
+            self.writer.saw(store, found)
         except Rejected as e:
             raise PodsRefused(str(e)) from e
 
@@ -151,13 +152,14 @@ class Applier:
                     f"AnalysisRun {rollout.metadata.namespace}/{action.name} exists and belongs to "
                     f"somebody else; delete it, or rename Rollout {rollout.metadata.name}"
                 ) from None
+            self.writer.saw(store, found)
 
     async def _existing(self, store: Store[Any], rollout: ObjectMeta, name: str) -> Mapping[str, Any]:
         """What has the name that a new object should get. `Conflict` while it is on its way out."""
-        found = await self.writer.look_again(store, Key(rollout.namespace, name))
-        if found is None or found["metadata"].get("deletionTimestamp"):
-            kind = store.resource.kind
-            raise Conflict(f"{kind} {rollout.namespace}/{name} of Rollout {rollout.name} is being deleted")
+        ref = store.ref(Key(rollout.namespace, name))
+        found = await self.writer.kube.get(ref)
+        if found["metadata"].get("deletionTimestamp"):
+            raise Conflict(f"{ref} is just being deleted")
         return found
 
     async def _delete(

@@ -32,7 +32,7 @@ from rollouts.errors import LostLease
 from rollouts.kube import Kube, resources
 from rollouts.settings import Settings
 
-__all__ = ["run"]
+__all__ = ["run", "serve"]
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +46,15 @@ async def run(settings: Settings, checkpoint: Checkpoint = no_checkpoint) -> int
     _on_signals(stopping.set)
     kube = await kubes.connect(settings.kubeconfig or None, settings.context or None)
     try:
-        return await _serve(kube, settings, checkpoint, stopping)
+        return await serve(kube, settings, stopping, checkpoint)
     finally:
         await kube.close()
 
 
-async def _serve(kube: Kube, settings: Settings, checkpoint: Checkpoint, stopping: asyncio.Event) -> int:
+async def serve(
+    kube: Kube, settings: Settings, stopping: asyncio.Event, checkpoint: Checkpoint = no_checkpoint
+) -> int:
+    """Serve until `stopping` is set; the exit status."""
     leadership = _leadership(kube, settings)
     metrics = Metrics()
     kube.observe(metrics.request)

@@ -140,7 +140,7 @@ def _replica_set(body: Body, old: Record[snapshot.ReplicaSet] | None, *, names: 
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         created_at=old.value.created_at if old else timestamp(metadata["creationTimestamp"], "metadata"),
-        pod_template_hash=metadata["labels"][POD_TEMPLATE_HASH_LABEL],
+        pod_template_hash=(metadata.get("labels") or {}).get(POD_TEMPLATE_HASH_LABEL, ""),
         template_digest=old.value.template_digest if old and unchanged else _digest(spec),
         revision=_number(annotations.get(names.revision_annotation)) or 0,
         replicas=spec.get("replicas", 1),

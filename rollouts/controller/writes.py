@@ -29,7 +29,7 @@ class Writer:
     async def create(self, store: Store[Any], body: Mapping[str, Any]) -> None:
         """Create; an object of that name is a `Conflict`, and in the store if the store wants it."""
         answer = await self.kube.create(store.resource, body, field_manager=self._field_manager)
-        store.put(answer, origin=self._origin)
+        self.saw(store, answer)
 
     async def patch(
         self, store: Store[Any], key: Key, body: Mapping[str, Any], *, subresource: str = ""
@@ -42,7 +42,7 @@ class Writer:
         except (Conflict, NotFound, Rejected):
             await self.look_again(store, key)
             raise
-        store.put(answer, origin=self._origin)
+        self.saw(store, answer)
 
     async def delete(self, store: Store[Any], record: Record[Any], *, resource_version: str = "") -> None:
         """Delete; what is gone already is gone."""
@@ -56,17 +56,18 @@ class Writer:
         # With blockOwnerDeletion or foreground deletion the object may linger; its watch events will tell.
         store.drop(record.key, record.version, origin=self._origin)
 
-    async def look_again(self, store: Store[Any], key: Key) -> Mapping[str, Any] | None:
-        """The object as it is now, into the store; None when it is gone."""
+    async def look_again(self, store: Store[Any], key: Key) -> None:
+        """What we know of an object was refused: get it as it is now, or forget it when it is gone."""
         known = store.get(key)
         try:
-            body = await self.kube.get(store.ref(key))
+            self.saw(store, await self.kube.get(store.ref(key)))
         except NotFound:
             if known:
                 store.drop(key, known.version, origin=self._origin)
-            return None
+
+    def saw(self, store: Store[Any], body: Mapping[str, Any]) -> None:
+        """What the API server answered is what the next look sees."""
         store.put(body, origin=self._origin)
-        return body
 
 
 def merge_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Kube:
 
     def observe(self, on_request: OnRequest) -> None:
         """Tell `on_request` the method and path of every request from now on."""
-        self._transport.on_request = on_request
+        self._transport.observers.append(on_request)
 
     async def credentials(self) -> Credentials:
         """How this client reaches the API server, for another one."""

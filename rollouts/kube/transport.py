@@ -53,7 +53,7 @@ class Transport:
         self._api = api
         self._host: str = api.configuration.host.rstrip("/")
         self._user_agent = f"rollouts/{__version__}"
-        self.on_request: OnRequest | None = None
+        self.observers: list[OnRequest] = []
 
     async def close(self) -> None:
         await self._api.close()
@@ -131,8 +131,8 @@ class Transport:
             "Content-Type": content_type,
             "User-Agent": self._user_agent,
         }
-        if self.on_request:
-            self.on_request(method, path)
+        for observer in self.observers:
+            observer(method, path)
         try:
             await self._api.update_params_for_auth(headers, None, ["BearerToken"], path, method, body)
             answer = await self._api.call_api(
