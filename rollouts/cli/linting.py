@@ -14,7 +14,7 @@ from typing import Any
 from analysis import errors as metric_errors
 from analysis import parse as metric_specs
 from analysis import template as arguments
-from rollouts.api import parse
+from rollouts.api import parse, podtemplate
 from rollouts.api.analysis import (
     AnalysisRunSpec,
     AnalysisTemplateRef,
@@ -22,13 +22,14 @@ from rollouts.api.analysis import (
     Metric,
     MetricProvider,
 )
-from rollouts.api.application import ApplicationSpec
+from rollouts.api.application import Application, ApplicationSpec
 from rollouts.api.meta import APPLICATION_GROUP, DEFAULT_GROUP, ObjectMeta
 from rollouts.api.rollout import Rollout, RolloutAnalysis, RolloutSpec
 from rollouts.cli.facts import dig
 from rollouts.delivery import validate, view
 from rollouts.delivery.snapshot import PodTemplate, Service, Snapshot
 from rollouts.errors import SpecError
+from rollouts.gitops import validation
 
 _SPECS: Mapping[str, type] = {
     "Rollout": RolloutSpec,
@@ -172,20 +173,30 @@ def _template_key(manifest: Manifest) -> tuple[str, AnalysisTemplateRef]:
 
 def _faults(manifest: Manifest, spec: Any, files: _Files, now: datetime) -> Iterator[tuple[str, str]]:
     """(path, problem) of what is well formed and yet cannot be served."""
+    try:
+        _check_meaning(manifest, spec, files, now)
+    except SpecError as e:
+        yield e.path, str(e)
+    except metric_errors.SpecError as e:
+        yield f"spec.{e.path}", f"spec.{e}"
+    except metric_errors.AnalysisError as e:
+        yield "spec.metrics", str(e)
+
+
+def _check_meaning(manifest: Manifest, spec: Any, files: _Files, now: datetime) -> None:
     match spec:
         case RolloutSpec():
             fault = validate.fault(view.of(_snapshot(manifest, spec, files, now)))
             if fault is not None:
-                yield fault.path, str(fault)
-        case AnalysisTemplateSpec() | AnalysisRunSpec():
-            try:
-                _check_metrics(manifest, spec)
-            except metric_errors.SpecError as e:
-                yield f"spec.{e.path}", f"spec.{e}"
-            except metric_errors.AnalysisError as e:
-                yield "spec.metrics", str(e)
+                raise fault
+        case ApplicationSpec():
+            validation.check(Application(_metadata(manifest), spec))
         case _:
-            return
+            _check_metrics(manifest, spec)
+
+
+def _metadata(manifest: Manifest) -> ObjectMeta:
+    return parse.parse(ObjectMeta, manifest.body["metadata"], "metadata", strict=False)
 
 
 def _check_metrics(manifest: Manifest, spec: AnalysisTemplateSpec | AnalysisRunSpec) -> None:
@@ -204,11 +215,12 @@ def _check_metrics(manifest: Manifest, spec: AnalysisTemplateSpec | AnalysisRunS
 
 def _snapshot(manifest: Manifest, spec: RolloutSpec, files: _Files, now: datetime) -> Snapshot:
     """The Rollout as the controller would first see it, beside what the files hold."""
-    metadata = parse.parse(ObjectMeta, manifest.body["metadata"], "metadata", strict=False)
     names = _service_names(spec)
     return Snapshot(
-        rollout=Rollout(metadata, spec),
-        template=PodTemplate(digest="", hash=""),
+        rollout=Rollout(_metadata(manifest), spec),
+        template=PodTemplate(
+            digest=podtemplate.digest(spec.template), hash=podtemplate.pod_template_hash(spec.template)
+        ),
         now=now,
         services={name: _service(name, manifest.namespace, files) for name in names},
         rivals=_rivals(manifest, names, files),

@@ -34,7 +34,6 @@ _VERBS = {
     "controller": "controller",
     "crds": "about",
     "version": "about",
-    "controller": "controller",
 }
 # Word -> app that holds the words under it, `module` or `module:name`, and what the help says of it.
 _GROUPS = {

@@ -137,7 +137,9 @@ def env(directory: Directory = None, name: Name = "default") -> None:
 @told
 def demo(
     *,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running and say what to try.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave everything running and say what to try.")
+    ] = False,
 ) -> None:
     """Play the main job on a sandbox of its own: good and bad releases, put back and promoted."""
     from rollouts.demo import play

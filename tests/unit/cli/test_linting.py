@@ -105,6 +105,12 @@ def test_a_service_that_does_not_select_the_pods_is_found() -> None:
     assert "the Service selects app=other" in problem
 
 
+def test_a_malformed_quantity_in_the_pod_template_is_found() -> None:
+    (problem,) = problems(ROLLOUT.replace('image: "web:1"', "resources: {requests: {memory: lots}}"))
+
+    assert "spec.template.spec.containers[0].resources.requests.memory" in problem
+
+
 def test_two_rollouts_on_one_service_are_found() -> None:
     rival = ROLLOUT.replace("name: checkout}\nspec", "name: rival}\nspec")
 
@@ -113,6 +119,19 @@ def test_two_rollouts_on_one_service_are_found() -> None:
 
 def test_a_rollout_of_the_peer_is_checked_as_well() -> None:
     assert lint(ROLLOUT.replace("rollouts.dev", "argoproj.io")).checked == 1
+
+
+def test_an_application_that_cannot_be_served_is_found() -> None:
+    (problem,) = problems(
+        """
+apiVersion: rollouts.dev/v1alpha1
+kind: Application
+metadata: {name: shop}
+spec: {source: {repoURL: "ssh://git.example/shop.git"}}
+"""
+    )
+
+    assert problem.startswith("Application shop: spec.source.repoURL")
 
 
 def test_an_application_of_the_peer_is_not_ours_to_judge() -> None:
