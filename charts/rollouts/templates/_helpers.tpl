@@ -75,9 +75,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [rollouts.dev]
   resources: [applications/finalizers]
   verbs: [update]
+{{- /* Credentials of repositories; and the last good set is kept in Secrets, for when Git is down. */}}
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get]
+  verbs: [get, list, create, patch, delete]
 {{- /* The delivery kinds are synced like any other. */}}
 - apiGroups: [{{ .Values.apiGroup }}]
   resources: [rollouts, analysistemplates]
