@@ -16,6 +16,7 @@ from rollouts.api.parse import format_timestamp
 from rollouts.controller.metrics import Metrics
 from rollouts.delivery.actions import Event
 from rollouts.errors import Conflict, LostLease, RolloutsError
+from rollouts.gitops import actions as gitops
 from rollouts.kube import Kube, Resource, resources
 
 __all__ = ["Recorder"]
@@ -33,9 +34,9 @@ class Recorder:
         self._kube = kube
         self._resource = resource
         self._metrics = metrics
-        self._unsettled: dict[str, set[Event]] = {}
+        self._unsettled: dict[str, set[Event | gitops.Event]] = {}
 
-    async def post(self, about: ObjectMeta, event: Event, now: datetime) -> None:
+    async def post(self, about: ObjectMeta, event: Event | gitops.Event, now: datetime) -> None:
         """Tell it once until `settle` is called, however often the decision is repeated."""
         told = self._unsettled.setdefault(about.uid, set())
         if event in told:
@@ -50,13 +51,14 @@ class Recorder:
         except RolloutsError as e:
             log.warning("event not posted: %s", e, extra={"fields": {"object": about.key}})
         told.add(event)
-        self._metrics.event(about, event)
+        if isinstance(event, Event):
+            self._metrics.event(about, event)
 
     def settle(self, uid: str) -> None:
         """The status that goes with the events is written: the same words will be a new fact."""
         self._unsettled.pop(uid, None)
 
-    def _body(self, about: ObjectMeta, event: Event, at: str) -> dict[str, object]:
+    def _body(self, about: ObjectMeta, event: Event | gitops.Event, at: str) -> dict[str, object]:
         facts = (about.uid, about.resource_version, event.reason, event.message)
         digest = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
         return {

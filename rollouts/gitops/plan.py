@@ -22,7 +22,6 @@ from rollouts.gitops import (
     diff,
     events,
     inventory,
-    manifests,
     order,
     picture,
     report,
@@ -32,7 +31,7 @@ from rollouts.gitops import (
 from rollouts.gitops.actions import ApplyObjects, KeepGood, Plan, PruneObjects
 from rollouts.gitops.diff import Change
 from rollouts.gitops.live import Live
-from rollouts.gitops.manifests import ObjectKey
+from rollouts.gitops.manifests import Manifest, ObjectKey
 from rollouts.gitops.picture import Picture
 from rollouts.gitops.revision import Good, Revisions
 from rollouts.gitops.snapshot import Healing, Snapshot, SourceView, Tokens
@@ -99,6 +98,11 @@ def rejected(s: Snapshot, message: str) -> Plan:
     return _finish(s, s.revisions, comparison, trouble=message)
 
 
+def troubled(s: Snapshot, message: str) -> Plan:
+    """The action could not be carried out for now; it will be tried again."""
+    return _finish(s, s.revisions, _compare(s), trouble=message)
+
+
 def pruned(s: Snapshot, gone: tuple[ObjectKey, ...], message: str) -> Plan:
     """The outcome of a prune: what is gone leaves the inventory, what is not stays in it."""
     comparison = _compare(s)
@@ -134,6 +138,15 @@ def is_settled(state: Revisions) -> bool:
 def _compare(s: Snapshot) -> Comparison:
     if s.target is None or s.declared.problem:
         return Comparison()
+    found = (change(s, m, _present(s, m.key)) for m in s.declared.manifests)
+    changes = tuple(c for c in found if c and c.fingerprint not in s.equal)
+    left = inventory.leftovers(s.inventory, (m.key for m in s.declared.manifests), s.live, s.owner, s.claimed)
+    return Comparison(changes, _current_stage(s, changes), left)
+
+
+def change(s: Snapshot, declared: Manifest, live: Live | None) -> Change | None:
+    """What has to be done to one object of the target set."""
+    assert s.target is not None
     context = diff.Context(
         namespace=s.owner[0],
         name=s.owner[1],
@@ -142,13 +155,7 @@ def _compare(s: Snapshot) -> Comparison:
         marks_revision=not is_settled(s.revisions),
         known_good=s.target.known_good,
     )
-    scaled = manifests.scaled_by_autoscalers(s.declared.manifests)
-    found = (
-        diff.change(m, _present(s, m.key), context, autoscaled=m.key in scaled) for m in s.declared.manifests
-    )
-    changes = tuple(c for c in found if c and c.fingerprint not in s.equal)
-    left = inventory.leftovers(s.inventory, (m.key for m in s.declared.manifests), s.live, s.owner, s.claimed)
-    return Comparison(changes, _current_stage(s, changes), left)
+    return diff.change(declared, live, context, autoscaled=declared.key in s.declared.autoscaled)
 
 
 def _present(s: Snapshot, key: ObjectKey) -> Live | None:
@@ -171,6 +178,8 @@ def _refusal(s: Snapshot) -> str:
     """Why the open attempt may not touch the cluster at all."""
     if not is_open(s.revisions):
         return ""
+    if s.declared.refusal:
+        return s.declared.refusal
     for m in s.declared.manifests:
         live, claimant = s.live.get(m.key), s.claimed.get(m.key)
         if live and claimant and live.owner not in (("", ""), s.owner):
@@ -237,7 +246,7 @@ def _judge(s: Snapshot, comparison: Comparison) -> Plan:
 
 def _clean_up(s: Snapshot, comparison: Comparison) -> Plan:
     """The target is in place: delete what is left over, and forget what is gone."""
-    if _prunes(s) and (doomed := _doomed(comparison)):
+    if _prunes(s) and not s.declared.refusal and (doomed := _doomed(comparison)):
         return Plan(s.application.status, PruneObjects(doomed), again=True, writes_status=False)
     versions = inventory.remaining(s.inventory, s.declared.manifests, comparison.leftovers)
     return _finish(replace(s, inventory=versions), s.revisions, comparison)
@@ -292,7 +301,7 @@ def _finish(
 ) -> Plan:
     """The status that says all this, the events of what has changed, and when to look again."""
     seen = _picture(s, comparison)
-    status = report.status(s, state, seen, trouble=trouble)
+    status = report.status(s, state, seen, trouble=trouble or s.declared.refusal)
     return Plan(
         status,
         events=events.transitions(s, state, status),

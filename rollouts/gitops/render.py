@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from rollouts.api.application import DirectorySource
+from rollouts.errors import RolloutsError
 from rollouts.gitops import documents, manifests
 from rollouts.gitops.manifests import Manifest, ManifestError
 
@@ -25,7 +26,7 @@ _REGULAR = frozenset({"100644", "100755"})
 _SYMLINK = "120000"
 
 
-class RenderError(Exception):
+class RenderError(RolloutsError):
     """The commit does not render; the sentence names file, line and field."""
 
 

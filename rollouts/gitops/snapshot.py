@@ -66,6 +66,10 @@ class DeclaredSet:
     """The target set with every object in its place, or why it cannot be had."""
 
     manifests: tuple[Manifest, ...] = ()
+    autoscaled: frozenset[ObjectKey] = frozenset()
+    """Objects that a HorizontalPodAutoscaler of the set targets."""
+    refusal: str = ""
+    """The set can be had, but not be applied: a kind that the API server does not know, a duplicate."""
     problem: str = ""
 
 

@@ -1,0 +1,188 @@
+"""A Plan of an Application -> writes to its objects.
+
+Decides nothing but what an answer means. Each answer goes into the live objects at once, so that the next
+look sees what was written. What the API server found equal, though it looked different (a quantity written
+otherwise, a default inside an atomic list, an admission webhook's touch), is remembered, so that it is
+neither drift nor a fight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from rollouts.api.meta import Names
+from rollouts.controller.applications.live import LiveObjects
+from rollouts.errors import Conflict, NotFound, Rejected, RolloutsError
+from rollouts.gitops import live, order
+from rollouts.gitops.actions import ApplyObjects
+from rollouts.gitops.diff import Change
+from rollouts.gitops.live import FIELD_MANAGER, Live
+from rollouts.gitops.manifests import ObjectKey
+from rollouts.kube import Kube, Ref, Resource, resources
+
+__all__ = ["Applied", "Applier"]
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 8
+_SHOWN = 3
+
+Recompare = Callable[[Change, Live], Change | None]
+
+
+@dataclass(slots=True)
+class Applied:
+    """What came of it."""
+
+    written: list[Change] = field(default_factory=list)
+    """Objects that are different now."""
+    equal: list[tuple[str, str]] = field(default_factory=list)
+    """Fingerprints of differences that are none."""
+    refused: list[str] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+
+    @property
+    def complaint(self) -> str:
+        more = len(self.refused) - _SHOWN
+        return "; ".join(self.refused[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Applier:
+    """Carries out what plans of Applications ask for."""
+
+    kube: Kube
+    live: LiveObjects
+    names: Names
+
+    async def apply(
+        self, action: ApplyObjects, of: Callable[[Change], Resource], recompare: Recompare
+    ) -> Applied:
+        """Apply changes in order; with `as_one`, none of them unless all pass a dry run."""
+        done = Applied()
+        if action.create_namespace:
+            await self._create_namespace(action.create_namespace)
+        if action.as_one:
+            await self._each(action.changes, lambda change: self._try(change, of(change), done))
+            if done.refused or done.conflicts:
+                return done
+        by_rank = sorted(action.changes, key=lambda c: (order.rank(c.manifest.key.kind), c.manifest.key))
+        for _, group in groupby(by_rank, key=lambda c: order.rank(c.manifest.key.kind)):
+            await self._each(list(group), lambda change: self._write(change, of(change), recompare, done))
+        return done
+
+    async def prune(
+        self, objects: Iterable[Live], of: Callable[[Live], Resource]
+    ) -> tuple[tuple[ObjectKey, ...], str]:
+        """Delete one after the other: what is gone, and what the API server says about the rest."""
+        gone: list[ObjectKey] = []
+        complaints: list[str] = []
+        for found in objects:
+            ref = of(found).ref(found.key.name, found.key.namespace)
+            try:
+                await self.kube.delete(ref, uid=found.uid)
+            except NotFound:
+                pass
+            except Rejected as e:
+                complaints.append(f"{found.key} cannot be deleted: {e}")
+                continue
+            gone.append(found.key)
+        return tuple(gone), "; ".join(complaints[:_SHOWN])
+
+    async def _each(self, changes: Sequence[Change], act: Callable[[Change], Any]) -> None:
+        """`act` on every change, a few at a time."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(change: Change) -> None:
+            async with slots:
+                await act(change)
+
+        if len(changes) == 1:
+            return await act(changes[0])  # type: ignore[no-any-return]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for change in changes:
+                    group.create_task(one(change))
+        except* RolloutsError as errors:
+            raise errors.exceptions[0] from None
+        return None
+
+    async def _try(self, change: Change, resource: Resource, done: Applied) -> None:
+        """One dry run. What is refused here has changed nothing."""
+        try:
+            await self.kube.apply(
+                _ref(change, resource), change.body, field_manager=FIELD_MANAGER, dry_run=True
+            )
+        except Conflict as e:
+            done.conflicts.append(e)
+        except (Rejected, NotFound) as e:
+            done.refused.append(_complaint(change, e))
+
+    async def _write(self, change: Change, resource: Resource, recompare: Recompare, done: Applied) -> None:
+        try:
+            known = await self._applied(change, resource)
+        except Conflict as e:
+            done.conflicts.append(e)
+            return
+        except (Rejected, NotFound) as e:
+            done.refused.append(_complaint(change, e))
+            return
+        if change.live is None or known.resource_version != change.live.resource_version:
+            done.written.append(change)
+        if left := recompare(change, known):
+            done.equal.append(left.fingerprint)
+
+    async def _applied(self, change: Change, resource: Resource) -> Live:
+        """Apply, and make fields that kubectl declares beside us ours first, so that they can go."""
+        ref = _ref(change, resource)
+        body = change.body
+        if change.live and change.live.usurped:
+            body = _unpinned(body) if await self._take_over(ref) else body
+        answer = await self.kube.apply(ref, body, field_manager=FIELD_MANAGER)
+        known = live.trim(answer, self.names)
+        if known.usurped and await self._take_over(ref):
+            answer = await self.kube.apply(ref, _unpinned(body), field_manager=FIELD_MANAGER)
+            known = live.trim(answer, self.names)
+        self.live.put(resource, answer)
+        return known
+
+    async def _take_over(self, ref: Ref) -> bool:
+        body = await self.kube.get(ref)
+        metadata = body["metadata"]
+        fields = live.taken_over(metadata.get("managedFields") or [])
+        if fields is None:
+            return False
+        patch = [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
+            {"op": "replace", "path": "/metadata/managedFields", "value": fields},
+        ]
+        await self.kube.json_patch(ref, patch, field_manager=FIELD_MANAGER)
+        return True
+
+    async def _create_namespace(self, name: str) -> None:
+        ref = resources.NAMESPACE.ref(name)
+        try:
+            await self.kube.get(ref)
+        except NotFound:
+            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            await self.kube.apply(ref, body, field_manager=FIELD_MANAGER)
+
+
+def _ref(change: Change, resource: Resource) -> Ref:
+    return resource.ref(change.manifest.key.name, change.manifest.key.namespace)
+
+
+def _unpinned(body: Any) -> Any:
+    """Our own take-over has moved the object on."""
+    metadata = {k: v for k, v in body["metadata"].items() if k != "resourceVersion"}
+    return {**body, "metadata": metadata}
+
+
+def _complaint(change: Change, error: Exception) -> str:
+    origin = f" ({change.manifest.origin})" if change.manifest.origin else ""
+    return f"{change.manifest.key}{origin}: {error}"

@@ -1,0 +1,160 @@
+"""Rendered sets: from the mirror, from a bounded cache, or for the last good one from its Secrets.
+
+Decides where a set comes from. A set is known by what it is rendered from (repository, tree, options), or
+by its digest; what does not have the digest that is asked for is not it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import NamedTuple
+
+from rollouts.api.application import Application, DirectorySource
+from rollouts.controller.applications.repositories import Position, Repositories
+from rollouts.errors import RolloutsError
+from rollouts.gitops import lastgood, render, revision
+from rollouts.gitops.git import SourceError
+from rollouts.gitops.render import Rendered, RenderError
+from rollouts.gitops.revision import Target
+from rollouts.kube import Kube, resources
+
+__all__ = ["Sets", "destination_namespace"]
+
+log = logging.getLogger(__name__)
+
+_OBJECTS_KEPT = 100_000
+_RENDER_SECONDS = 60.0
+
+
+class _Origin(NamedTuple):
+    url: str
+    tree: str
+    options: DirectorySource
+    namespace: str
+
+
+class _Cache:
+    """Least recently used first out, bounded by the number of objects in all sets."""
+
+    def __init__(self) -> None:
+        self._sets: OrderedDict[Hashable, Rendered] = OrderedDict()
+        self._objects = 0
+
+    def get(self, key: Hashable) -> Rendered | None:
+        if key in self._sets:
+            self._sets.move_to_end(key)
+        return self._sets.get(key)
+
+    def put(self, key: Hashable, rendered: Rendered) -> None:
+        self.drop(key)
+        self._sets[key] = rendered
+        self._objects += len(rendered.manifests) + 1
+        while self._objects > _OBJECTS_KEPT and len(self._sets) > 1:
+            self.drop(next(iter(self._sets)))
+
+    def drop(self, key: Hashable) -> None:
+        if old := self._sets.pop(key, None):
+            self._objects -= len(old.manifests) + 1
+
+
+class Sets:
+    """Rendered sets of all Applications."""
+
+    def __init__(self, kube: Kube, repositories: Repositories) -> None:
+        self._kube = kube
+        self._repositories = repositories
+        self._cache = _Cache()
+
+    async def at(self, application: Application, position: Position) -> Rendered:
+        """What a position renders to. Raises `RenderError`, `SourceError`."""
+        if not position.tree:
+            path = application.spec.source.path
+            raise RenderError(f"there is no directory {path} in {position.revision}")
+        return await self._rendered(application, position.tree)
+
+    async def target(self, application: Application, target: Target) -> Rendered:
+        """The set of a target that is not what Git says now. Raises `SourceError`, `UnreadableError`."""
+        key = application.metadata.uid, target.digest
+        if known := self._cache.get(key):
+            return known
+        found = await self._from_mirror(application, target) or await self._from_secrets(application, target)
+        self._cache.put(key, found)
+        return found
+
+    def forget(self, application: Application, position: Position | None) -> None:
+        """Render again, whatever is known."""
+        if position:
+            self._cache.drop(_origin(application, position.tree))
+
+    async def keep(self, application: Application, target_revision: str, rendered: Rendered) -> None:
+        """Hold on to a good set: its commit in the mirror, itself in Secrets. Never fails the caller."""
+        self._cache.put((application.metadata.uid, rendered.digest), rendered)
+        try:
+            await self._keep_commit(application, revision.commit_of(target_revision))
+            await self._keep_secrets(application, rendered)
+        except RolloutsError as e:
+            key = application.metadata.key
+            log.warning("last good set not kept: %s", e, extra={"fields": {"application": key}})
+
+    async def _rendered(self, application: Application, tree: str) -> Rendered:
+        origin = _origin(application, tree)
+        if known := self._cache.get(origin):
+            return known
+        mirror = self._repositories.mirror(origin.url)
+        files = await mirror.files(tree, origin.options)
+        async with asyncio.timeout(_RENDER_SECONDS):
+            rendered = await asyncio.to_thread(render.directory, files, namespace=origin.namespace)
+        self._cache.put(origin, rendered)
+        return rendered
+
+    async def _from_mirror(self, application: Application, target: Target) -> Rendered | None:
+        commit = revision.commit_of(target.revision)
+        mirror = self._repositories.mirror(application.spec.source.repo_url)
+        try:
+            (tree,) = await mirror.trees([(commit, application.spec.source.path)])
+            rendered = await self._rendered(application, tree) if tree else None
+        except (SourceError, RenderError) as e:
+            log.info("%s is not in the mirror: %s", target.revision, e)
+            return None
+        return rendered if rendered and rendered.digest == target.digest else None
+
+    async def _from_secrets(self, application: Application, target: Target) -> Rendered:
+        namespace = application.metadata.namespace
+        found = await self._kube.list(
+            resources.SECRET, namespace, label_selector=lastgood.selector(application)
+        )
+        return lastgood.read(found.items, target.digest, namespace=destination_namespace(application))
+
+    async def _keep_commit(self, application: Application, commit: str) -> None:
+        if commit:
+            mirror = self._repositories.mirror(application.spec.source.repo_url)
+            await mirror.keep(application.metadata.uid, commit)
+
+    async def _keep_secrets(self, application: Application, rendered: Rendered) -> None:
+        """The new set, then away with those that neither the status nor its next version names."""
+        for body in lastgood.secrets(application, rendered.digest, rendered.manifests):
+            ref = resources.SECRET.ref(body["metadata"]["name"], application.metadata.namespace)
+            await self._kube.apply(ref, body, field_manager=lastgood.FIELD_MANAGER)
+        previous = application.status.last_good_digest
+        if not previous:
+            return
+        selector = lastgood.selector(application)
+        found = await self._kube.list(
+            resources.SECRET, application.metadata.namespace, label_selector=selector
+        )
+        for secret in found.items:
+            if lastgood.is_outdated(secret, (rendered.digest, previous)):
+                ref = resources.SECRET.ref(secret["metadata"]["name"], application.metadata.namespace)
+                await self._kube.delete(ref, uid=secret["metadata"]["uid"])
+
+
+def destination_namespace(application: Application) -> str:
+    return application.spec.destination.namespace or application.metadata.namespace
+
+
+def _origin(application: Application, tree: str) -> _Origin:
+    source = application.spec.source
+    return _Origin(source.repo_url, tree, source.directory, destination_namespace(application))

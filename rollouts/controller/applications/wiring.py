@@ -1,0 +1,99 @@
+"""Builds the Git half: its store, who rings whom, its controller and its tasks."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from rollouts.api.application import ApplicationReason
+from rollouts.controller.applications import records
+from rollouts.controller.applications.apply import Applier
+from rollouts.controller.applications.live import ORIGIN, LiveObjects
+from rollouts.controller.applications.places import Places
+from rollouts.controller.applications.reconcile import FIELD_MANAGER, Reconciler
+from rollouts.controller.applications.records import Claims, KnownApplication
+from rollouts.controller.applications.repositories import Repositories
+from rollouts.controller.applications.sets import Sets
+from rollouts.controller.cache import Change
+from rollouts.controller.events import Recorder
+from rollouts.controller.loop import Controller
+from rollouts.controller.parts import Environment, Part
+from rollouts.controller.queue import Queue
+from rollouts.controller.writes import Writer
+from rollouts.errors import NotFound, Rejected
+from rollouts.gitops.git import Credentials, Git, SourceError
+from rollouts.kube import Kube, resources
+
+__all__ = ["part"]
+
+_TOKEN_USER = "x-access-token"  # noqa: S105 - a user name; hosts look at the token only
+
+
+def part(environment: Environment) -> Part:
+    settings, kube, names = environment.settings, environment.kube, environment.names
+    queue = Queue(now=environment.now)
+    store, claims = records.applications(), Claims()
+    store.listen(claims.listen)
+    live = LiveObjects(kube, names, settings.namespace, queue.add)
+    git = Git(settings.git_cache_dir / "home")
+    repositories = Repositories(
+        git,
+        settings.git_cache_dir,
+        lambda namespace, secret: read_credentials(kube, namespace, secret),
+        queue.add,
+    )
+    reconciler = Reconciler(
+        store=store,
+        claims=claims,
+        repositories=repositories,
+        sets=Sets(kube, repositories),
+        places=Places(kube),
+        live=live,
+        applier=Applier(kube, live, names),
+        writer=Writer(kube, origin=ORIGIN, field_manager=FIELD_MANAGER),
+        recorder=Recorder(kube, resources.APPLICATION, environment.metrics),
+        names=names,
+        now=environment.now,
+        cache_dir=settings.git_cache_dir,
+    )
+
+    def ring(change: Change[KnownApplication]) -> None:
+        if change.origin != ORIGIN:
+            queue.add(change.key)
+
+    store.listen(ring)
+
+    async def close() -> None:
+        await repositories.close()
+        await live.close()
+
+    controller = Controller(ORIGIN, queue, reconciler.reconcile, settings.application_workers, store.keys)
+    return Part(stores=(store,), controllers=(controller,), tasks=(live.run,), close=close)
+
+
+async def read_credentials(kube: Kube, namespace: str, name: str) -> Credentials:
+    """User name and password of a Secret: keys username and password, or token. Raises `SourceError`."""
+    try:
+        secret = await kube.get(resources.SECRET.ref(name, namespace))
+    except NotFound:
+        raise _unusable(f"Secret {namespace}/{name} of spec.secretRef is not there") from None
+    except Rejected as e:
+        raise _unusable(f"Secret {namespace}/{name} of spec.secretRef cannot be read: {e}") from None
+    values = {key: _decoded(value) for key, value in (secret.get("data") or {}).items()}
+    password = values.get("password") or values.get("token")
+    if not password:
+        raise _unusable(
+            f"Secret {namespace}/{name} holds no credentials; it needs username and password, or token"
+        )
+    return Credentials(values.get("username") or _TOKEN_USER, password)
+
+
+def _decoded(value: str) -> str:
+    try:
+        return base64.b64decode(value).decode().strip()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def _unusable(message: str) -> SourceError:
+    return SourceError(ApplicationReason.AUTHENTICATION_FAILED, message, definite=True)
