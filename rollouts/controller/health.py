@@ -25,7 +25,7 @@ class Server:
 
     def __init__(self, address: str, app: web.Application) -> None:
         self._address = address
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     async def start(self) -> None:
         """Listen; `:8080` means all addresses."""

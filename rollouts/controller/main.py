@@ -19,7 +19,7 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily
 
 from rollouts import kube as kubes
-from rollouts.controller import door, health, wiring
+from rollouts.controller import applications, door, health, wiring
 from rollouts.controller.apply import Checkpoint, no_checkpoint
 from rollouts.controller.cache import Store
 from rollouts.controller.lease import AlwaysHeld, Leadership, Lease
@@ -61,19 +61,12 @@ async def serve(
     guarded = kube.guarded(lambda: _require(leadership))
     environment = Environment(settings, settings.names, guarded, metrics, lambda: datetime.now(UTC))
     process = Process(kube, leadership, metrics, _parts(environment, checkpoint), settings)
-    servers = process.servers()
-    for server in servers:
-        await server.start()
-    try:
-        return await process.serve(stopping)
-    finally:
-        for server in servers:
-            await server.stop()
+    return await process.serve(stopping)
 
 
 def _parts(environment: Environment, checkpoint: Checkpoint) -> tuple[Part, ...]:
     stores = wiring.new_stores(environment)
-    return (wiring.part(environment, stores, checkpoint),)
+    return wiring.part(environment, stores, checkpoint), applications.part(environment)
 
 
 class Process:
@@ -92,18 +85,13 @@ class Process:
         self._sweeper = Sweeper(kube, self._stores, settings.namespace, settings.resync_seconds)
         self._in_sync = asyncio.Event()
         self._leading = asyncio.Event()
+        self._servers = self._new_servers()
         metrics.gather(self._gauges)
-
-    def servers(self) -> tuple[health.Server, ...]:
-        found = []
-        if self._settings.health_address:
-            found.append(health.health(self._settings.health_address, alive=str, ready=self._unready))
-        if self._settings.metrics_address:
-            found.append(health.metrics(self._settings.metrics_address, self._metrics))
-        return tuple(found)
 
     async def serve(self, stopping: asyncio.Event) -> int:
         """Until `stopping` is set (0), or anything ends that should not (1)."""
+        for server in self._servers:
+            await server.start()
         watched, closed = asyncio.Event(), asyncio.Event()
         # Before the door: kopf cancels, when it ends, every task that was created while it ran.
         workers = [self._task(self._worker(c), f"worker of {c.name}") for c in self._workers()]
@@ -133,6 +121,9 @@ class Process:
         for part in self._parts:
             if part.close:
                 await part.close()
+        # Before the door: kopf waits for the tasks of open connections.
+        for server in self._servers:
+            await server.stop()
         closed.set()
         watch = next(task for task in vital if task.get_name() == "watch")
         await asyncio.wait([watch], timeout=_DRAIN_SECONDS)
@@ -178,6 +169,14 @@ class Process:
         """kopf stops at once on a signal; we finish what runs first, so the signals are ours."""
         await watched.wait()
         _on_signals(stopping.set)
+
+    def _new_servers(self) -> tuple[health.Server, ...]:
+        found = []
+        if self._settings.health_address:
+            found.append(health.health(self._settings.health_address, alive=str, ready=self._unready))
+        if self._settings.metrics_address:
+            found.append(health.metrics(self._settings.metrics_address, self._metrics))
+        return tuple(found)
 
     def _unready(self) -> str:
         return "" if self._in_sync.is_set() else "the first list of all kinds is not complete"

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from analysis import judge, model, schedule, template
 from analysis import parse as metrics_of
@@ -48,6 +49,15 @@ class Prepared:
 
     metrics: tuple[model.Metric, ...]
     secrets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A metric to measure now, and what a comparison has to know of the run."""
+
+    name: str
+    run_started_at: datetime
+    last: model.Measurement | None
 
 
 @dataclass(slots=True)
@@ -108,7 +118,7 @@ class Measurer:
         metrics, terminate = progress.prepared.metrics, run.spec.terminate
         started_at = run.status.started_at or stamp(now)
         folded = dict(progress.finished)
-        results = _with(metrics, results_of(run.status), folded)
+        results = _with(metrics, results_of(run.status), folded, partial(self._metadata, progress))
         assessment = judge.assess_run(metrics, results, terminate=terminate)
         status = _redacted(status_of(assessment, started_at=started_at, now=now), progress.prepared.secrets)
         await self._write(run.metadata, run.status, status)
@@ -120,11 +130,14 @@ class Measurer:
         due = schedule.due(
             metrics, assessment.results, run_started_at=started_at, now=now, terminate=terminate
         )
-        await self._measure(record, run, progress, due)
+        await self._measure(record, run, progress, [_due(name, assessment, started_at) for name in due])
         later = schedule.next_due(
             metrics, assessment.results, run_started_at=started_at, now=now, terminate=terminate
         )
         return Next(at=later)
+
+    def _metadata(self, progress: Progress, metric: model.Metric) -> Mapping[str, str]:
+        return self._pool.metadata(metric, secrets=progress.prepared.secrets)
 
     async def _prepared(self, record: Record[KnownRun], run: AnalysisRun) -> Progress:
         progress = self._progress.get(record.uid)
@@ -175,21 +188,30 @@ class Measurer:
             raise Unresolved(f'{where}: key "{source.key}" is not text') from None
 
     async def _measure(
-        self, record: Record[KnownRun], run: AnalysisRun, progress: Progress, due: tuple[str, ...]
+        self, record: Record[KnownRun], run: AnalysisRun, progress: Progress, due: Sequence[Due]
     ) -> None:
-        wanted = [name for name in due if name not in progress.in_flight and name not in progress.finished]
+        wanted = {
+            d.name: d for d in due if d.name not in progress.in_flight and d.name not in progress.finished
+        }
         if wanted and progress.prepared.secrets:
             progress.prepared = await self._prepare(run)
         for metric in progress.prepared.metrics:
             if metric.name in wanted:
                 task = asyncio.create_task(
-                    self._take(record.key, progress, metric), name=f"measure {record.key} {metric.name}"
+                    self._take(record.key, progress, metric, wanted[metric.name]),
+                    name=f"measure {record.key} {metric.name}",
                 )
                 progress.in_flight[metric.name] = task
 
-    async def _take(self, key: Key, progress: Progress, metric: model.Metric) -> None:
+    async def _take(self, key: Key, progress: Progress, metric: model.Metric, due: Due) -> None:
         try:
-            found = await self._pool.measure(metric, now=self._now, secrets=progress.prepared.secrets)
+            found = await self._pool.measure(
+                metric,
+                now=self._now,
+                secrets=progress.prepared.secrets,
+                run_started_at=due.run_started_at,
+                last=due.last,
+            )
         finally:
             progress.in_flight.pop(metric.name, None)
         progress.finished[metric.name] = _stamped(found)
@@ -245,6 +267,7 @@ def _with(
     metrics: tuple[model.Metric, ...],
     results: tuple[model.MetricResult, ...],
     finished: Mapping[str, model.Measurement],
+    metadata: Callable[[model.Metric], Mapping[str, str]],
 ) -> tuple[model.MetricResult, ...]:
     """The results with the finished measurements that they do not hold yet, in the order of the spec."""
     found = {r.name: r for r in results}
@@ -252,7 +275,7 @@ def _with(
         measurement = finished.get(metric.name)
         known = found.get(metric.name)
         if measurement and not (known and measurement in known.measurements):
-            found[metric.name] = judge.record(metric, known, measurement)
+            found[metric.name] = judge.record(metric, known, measurement, metadata=metadata(metric))
     return tuple(found[m.name] for m in metrics if m.name in found)
 
 
@@ -264,7 +287,13 @@ def _stamped(m: model.Measurement) -> model.Measurement:
         message=m.message,
         started_at=stamp(m.started_at) if m.started_at else None,
         finished_at=stamp(m.finished_at) if m.finished_at else None,
+        metadata=m.metadata,
     )
+
+
+def _due(name: str, assessment: model.RunAssessment, started_at: datetime) -> Due:
+    result = next((r for r in assessment.results if r.name == name), None)
+    return Due(name, started_at, result.last if result else None)
 
 
 def _redacted(status: AnalysisRunStatus, secrets: Sequence[str]) -> AnalysisRunStatus:

@@ -72,9 +72,11 @@ def results_of(status: AnalysisRunStatus) -> tuple[model.MetricResult, ...]:
             error=r.error,
             consecutive_error=r.consecutive_error,
             consecutive_success=r.consecutive_success,
+            consecutive_no_data=r.consecutive_no_data,
             measurements=tuple(_measurement(m) for m in r.measurements),
             message=r.message,
             dry_run=r.dry_run,
+            metadata=r.metadata,
         )
         for r in status.metric_results
     )
@@ -164,7 +166,14 @@ def _expiry(ttl: TTLStrategy | None, status: AnalysisRunStatus) -> datetime | No
 
 
 def _measurement(m: MeasurementStatus) -> model.Measurement:
-    return model.Measurement(model.Phase(m.phase), m.value, m.message, m.started_at, m.finished_at)
+    return model.Measurement(
+        phase=model.Phase(m.phase),
+        value=m.value,
+        message=m.message,
+        started_at=m.started_at,
+        finished_at=m.finished_at,
+        metadata=m.metadata,
+    )
 
 
 def _result(r: model.MetricResult) -> MetricResult:
@@ -179,9 +188,13 @@ def _result(r: model.MetricResult) -> MetricResult:
         error=r.error,
         consecutive_error=r.consecutive_error,
         consecutive_success=r.consecutive_success,
+        consecutive_no_data=r.consecutive_no_data,
         dry_run=r.dry_run,
+        metadata=r.metadata,
         measurements=tuple(
-            MeasurementStatus(AnalysisPhase(m.phase), m.value, m.message, m.started_at, m.finished_at)
+            MeasurementStatus(
+                AnalysisPhase(m.phase), m.value, m.message, m.started_at, m.finished_at, m.metadata
+            )
             for m in r.measurements
         ),
     )

@@ -20,7 +20,7 @@ from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
 from rollouts import __version__
-from rollouts.errors import Conflict, NotFound, Rejected, Transient
+from rollouts.errors import Conflict, NotFound, Rejected, RolloutsError, Transient
 
 _REQUEST_SECONDS = 30.0
 _ATTEMPTS = 3
@@ -151,12 +151,16 @@ class Transport:
 async def open_transport(kubeconfig: str | None = None, context: str | None = None) -> Transport:
     """From a kubeconfig, else from the pod's service account, else from the default kubeconfig."""
     configuration = kubernetes_client.Configuration()
-    if kubeconfig is None and context is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
-        kubernetes_config.load_incluster_config(client_configuration=configuration)
-    else:
-        await kubernetes_config.load_kube_config(
-            config_file=kubeconfig, context=context, client_configuration=configuration
-        )
+    try:
+        if kubeconfig is None and context is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
+            kubernetes_config.load_incluster_config(client_configuration=configuration)
+        else:
+            await kubernetes_config.load_kube_config(
+                config_file=kubeconfig, context=context, client_configuration=configuration
+            )
+    except (kubernetes_config.ConfigException, OSError) as e:
+        where = kubeconfig or os.environ.get("KUBECONFIG") or "the default kubeconfig"
+        raise RolloutsError(f"{where} cannot be used: {e}; name another one with --kubeconfig") from e
     configuration.connection_pool_maxsize = 100
     return Transport(kubernetes_client.ApiClient(configuration=configuration))
 
