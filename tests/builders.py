@@ -11,15 +11,15 @@ from rollouts.api.analysis import (
     AnalysisTemplateRef,
     AnalysisTemplateSpec,
     Metric,
-    MetricProvider,
-    PrometheusMetric,
 )
 from rollouts.api.meta import ObjectMeta
+from rollouts.api.parse import parse
 from rollouts.api.rollout import (
     BlueGreenStrategy,
     CanaryStep,
     CanaryStrategy,
     LabelSelector,
+    RollbackWindow,
     Rollout,
     RolloutAnalysis,
     RolloutAnalysisBackground,
@@ -61,13 +61,14 @@ def template(*metrics: str, interval: float | None = None) -> AnalysisTemplateSp
 
 
 def metric(name: str, *, interval: float | None = None, count: int | None = None) -> Metric:
-    return Metric(
-        name=name,
-        provider=MetricProvider(PrometheusMetric(query="up")),
-        success_condition="result[0] >= 0.95",
-        interval=None if interval is None else timedelta(seconds=interval),
-        count=count,
-    )
+    written = {
+        "name": name,
+        "provider": {"prometheus": {"query": "up"}},
+        "successCondition": "result[0] >= 0.95",
+        "interval": None if interval is None else f"{interval}s",
+        "count": count,
+    }
+    return parse(Metric, written, "metric")
 
 
 def canary(*steps: CanaryStep, **fields: Any) -> CanaryStrategy:
@@ -109,3 +110,7 @@ def pod_template(version: str, name: str = "web") -> Mapping[str, Any]:
         "metadata": {"labels": {"app": name}},
         "spec": {"containers": [{"name": name, "image": f"shop/{name}:{version}"}]},
     }
+
+
+def window(revisions: int) -> RollbackWindow:
+    return RollbackWindow(revisions)

@@ -39,7 +39,7 @@ def measured(seen: View, status: RolloutStatus, *, done: bool) -> RolloutDuratio
     now = status.duration
     if now is None or now.finished_at is not None:
         return now
-    now = _paused(seen, status, now)
+    now = _paused(seen, status, now, over=done)
     if status.abort:
         return replace(now, finished_at=seen.now, completion_status=CompletionStatus.ABORTED)
     if done:
@@ -74,8 +74,8 @@ def _goes_back(seen: View) -> bool:
     return stable is not None and bool(current.uid) and current.created_at < stable.created_at
 
 
-def _paused(seen: View, status: RolloutStatus, now: RolloutDuration) -> RolloutDuration:
-    if _waits_for_person(seen, status):
+def _paused(seen: View, status: RolloutStatus, now: RolloutDuration, *, over: bool) -> RolloutDuration:
+    if not over and _waits_for_person(seen, status):
         return now if now.manual_pause_started_at else replace(now, manual_pause_started_at=seen.now)
     if now.manual_pause_started_at is None:
         return now
@@ -85,7 +85,7 @@ def _paused(seen: View, status: RolloutStatus, now: RolloutDuration) -> RolloutD
 
 
 def _waits_for_person(seen: View, status: RolloutStatus) -> bool:
-    if seen.spec.paused:
+    if seen.spec.paused and not status.abort:
         return True
     for pause in status.pause_conditions:
         match pause.reason:

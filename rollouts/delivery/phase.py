@@ -268,10 +268,10 @@ def _aborted(seen: View, draft: Draft, reason: AbortReason) -> Draft:
         promote_full=False,
         pause_conditions=(),
         controller_pause=False,
-        current_step_index=0 if seen.steps else None,
         current_step_started_at=seen.now,
         blue_green=replace(draft.status.blue_green, scale_up_preview_check_point=False),
     )
+    status = replace(status, current_step_index=_first_step(seen, status))
     return draft.to(status, events.warning(Reason.ABORTED, reason.message))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from rollouts.api.rollout import RolloutStatus
 from rollouts.delivery.snapshot import ReplicaSet, Snapshot
 
 
@@ -67,10 +68,17 @@ def sized(rs: ReplicaSet, replicas: int) -> ReplicaSet:
     return rs if rs.replicas == replicas else replace(rs, replicas=replicas)
 
 
-def revision(sets: Sets) -> int:
-    """The current set's revision number: always the highest, also when an old set is used again."""
-    newest = max((rs.revision for rs in sets if rs is not sets.current), default=0)
-    return sets.current.revision if sets.current.revision > newest else newest + 1
+def revision(sets: Sets, status: RolloutStatus) -> int:
+    """The current set's revision number: always the highest, also when an old set is used again.
+
+    The status remembers it too: numbers never come back when a set is deleted, because the names of
+    AnalysisRuns are made of them.
+    """
+    is_known = status.current_pod_hash == sets.current.pod_template_hash
+    others = max((rs.revision for rs in sets if rs is not sets.current), default=0)
+    own = max(sets.current.revision, status.current_revision if is_known else 0)
+    highest = others if is_known else max(others, status.current_revision)
+    return own if own > highest else highest + 1
 
 
 def _current(snapshot: Snapshot) -> ReplicaSet | None:

@@ -199,13 +199,20 @@ def _weights(seen: View, status: RolloutStatus) -> TrafficWeights:
 
 def _is_healthy(seen: View, status: RolloutStatus) -> bool:
     """Everything that the spec asks for is there and serves, and nothing else is left to go."""
-    if seen.spec.paused or status.abort or status.pause_conditions or status.stable_rs != seen.hash:
+    if seen.spec.paused or status.abort or status.pause_conditions or _is_restarting(seen, status):
+        return False
+    if status.stable_rs != seen.hash or not seen.sets.current.observed:
         return False
     if not status.updated_replicas == status.available_replicas == seen.replicas:
         return False
     if seen.blue_green is not None:
         return status.blue_green.active_selector == seen.hash
     return status.replicas == seen.replicas
+
+
+def _is_restarting(seen: View, status: RolloutStatus) -> bool:
+    at = seen.spec.restart_at
+    return at is not None and at != status.restarted_at and at <= seen.snapshot.now
 
 
 def _conditions(seen: View, status: RolloutStatus, *, healthy: bool) -> list[_Says]:
@@ -276,8 +283,7 @@ def _phase(seen: View, status: RolloutStatus, *, healthy: bool) -> tuple[Phase, 
         return Phase.PAUSED, "manually paused"
     if status.pause_conditions:
         return Phase.PAUSED, status.pause_conditions[0].reason.value
-    restart = seen.spec.restart_at
-    if restart is not None and restart != status.restarted_at:
+    if _is_restarting(seen, status):
         return Phase.PROGRESSING, "pods are being restarted"
     if healthy:
         return Phase.HEALTHY, ""

@@ -126,7 +126,9 @@ class Draft:
 
 def of(snapshot: Snapshot) -> View:
     sorted_sets = sets.sort(snapshot)
-    return View(snapshot, sorted_sets, sets.revision(sorted_sets), stamp(snapshot.now))
+    return View(
+        snapshot, sorted_sets, sets.revision(sorted_sets, snapshot.rollout.status), stamp(snapshot.now)
+    )
 
 
 def mode(view: View, status: RolloutStatus) -> Mode:

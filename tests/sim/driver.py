@@ -1,0 +1,273 @@
+"""Seeded interleavings of everything that can happen to a Rollout, with safety checked at every write.
+
+A `Driver` plays people, Git, pods, analyses and a controller that dies; what must hold at any time is
+asserted here, what must hold once the faults stop in `converges`. One seed is one story.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateSpec
+from rollouts.api.rollout import BlueGreenStrategy, CanaryStep, CanaryStrategy, Rollout, RolloutStatus
+from rollouts.delivery import actions, replicas, view
+from rollouts.delivery.snapshot import Snapshot
+from tests import builders, status_linter
+from tests.fakes import FakeCluster
+
+TEMPLATES: dict[str, AnalysisTemplateSpec] = {"success-rate": builders.template("success-rate")}
+PHASES = (AnalysisPhase.SUCCESSFUL, AnalysisPhase.FAILED, AnalysisPhase.ERROR, AnalysisPhase.INCONCLUSIVE)
+
+
+def random_rollout(rng: random.Random) -> Rollout:
+    strategy = _random_canary(rng) if rng.random() < 0.6 else _random_blue_green(rng)
+    return builders.rollout(
+        strategy,
+        replicas=rng.choice((0, 1, 1, 2, 3, 4, 5, 10)),
+        progress_deadline_abort=rng.random() < 0.5,
+        progress_deadline_seconds=120,
+        revision_history_limit=rng.choice((0, 1, 10)),
+        rollback_window=builders.window(rng.choice((0, 1, 2))) if rng.random() < 0.3 else None,
+    )
+
+
+def _random_canary(rng: random.Random) -> CanaryStrategy:
+    surge, unavailable = rng.choice((("25%", "25%"), (1, 0), (0, 1), ("100%", 0), (2, 1), ("10%", "10%")))
+    background = builders.background("success-rate", starting_step=rng.choice((None, 1)))
+    return builders.canary(
+        *(_random_step(rng) for _ in range(rng.randrange(6))),
+        max_surge=surge,
+        max_unavailable=unavailable,
+        analysis=background if rng.random() < 0.2 else None,
+        canary_service="canary" if rng.random() < 0.3 else "",
+        stable_service="stable" if rng.random() < 0.3 else "",
+    )
+
+
+def _random_step(rng: random.Random) -> CanaryStep:
+    kind = rng.random()
+    if kind < 0.55:
+        return builders.set_weight(rng.choice((0, 1, 10, 20, 25, 33, 50, 67, 75, 90, 99, 100)))
+    if kind < 0.85:
+        return builders.pause(rng.choice((None, 10, 60)))
+    return builders.analyse("success-rate")
+
+
+def _random_blue_green(rng: random.Random) -> BlueGreenStrategy:
+    return builders.blue_green(
+        preview_service="preview" if rng.random() < 0.5 else "",
+        preview_replica_count=rng.choice((None, None, 1, 2)),
+        auto_promotion_enabled=rng.random() < 0.6,
+        auto_promotion_seconds=rng.choice((0, 0, 20)),
+        scale_down_delay_seconds=rng.choice((0, 30)),
+        abort_scale_down_delay_seconds=rng.choice((0, 30)),
+        pre_promotion_analysis=builders.analysis("success-rate") if rng.random() < 0.3 else None,
+        post_promotion_analysis=builders.analysis("success-rate") if rng.random() < 0.3 else None,
+    )
+
+
+class Driver:
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.cluster = FakeCluster(
+            random_rollout(self.rng),
+            services=("active", "preview", "canary", "stable"),
+            templates=TEMPLATES,
+        )
+        self.bad_versions: set[str] = set()
+        self.plans = 0
+        self.waited: set[tuple[str, int, int]] = set()
+        self.story: list[str] = []
+        self.skipped_by_person = False
+
+    # safety: holds after every single write
+
+    def step(self, *, dies_after: int | None = None) -> bool:
+        """One decision, carried out with every check; False when there is nothing to do."""
+        seen = self.cluster.snapshot()
+        decided = self.cluster.decide()
+        assert decided == self.cluster.decide(), "the same snapshot, another plan"
+        self.plans += 1
+        before = self.cluster.status
+        for action in decided.actions[:dies_after]:
+            self._checked(seen, action)
+        if dies_after is not None:
+            return True
+        self.cluster.apply(replace(decided, actions=()))
+        status_linter.lint(self.cluster.rollout)
+        self._check_steps(seen, before)
+        self.skipped_by_person = False
+        assert decided.requeue_at is None or decided.requeue_at > seen.now
+        return bool(decided.actions) or decided.status != before
+
+    def _checked(self, seen: Snapshot, action: actions.Action) -> None:
+        cluster = self.cluster
+        bounds = view.of(seen).limits
+        total, available = self._total(), self._available()
+        cluster.act(action)
+        if not isinstance(action, actions.PatchReplicaSet | actions.CreateReplicaSet):
+            return
+        if seen.rollout.spec.strategy.canary is None:
+            return
+        assert self._total() <= max(total, bounds.most), f"above the surge: {action}"
+        floor = min(available, bounds.fewest)
+        assert self._available() >= floor, f"below what must be available: {action}"
+
+    def _total(self) -> int:
+        return sum(rs.replicas for rs in self.cluster.sets.values())
+
+    def _available(self) -> int:
+        return sum(min(rs.available, rs.replicas) for rs in self.cluster.sets.values())
+
+    def _check_steps(self, seen: Snapshot, before: RolloutStatus) -> None:
+        """Every step that is gone past was really reached, once."""
+        after, steps = self.cluster.status, view.of(seen).steps
+        key = (after.current_pod_hash, after.current_revision, after.attempt)
+        index = after.current_step_index
+        if after.pause_conditions and index is not None:
+            self.waited.add((after.current_pod_hash, after.attempt, index))
+        same = key == (before.current_pod_hash, before.current_revision, before.attempt)
+        if not same or before.step == "" or index is None or before.current_step_index is None:
+            return
+        if (
+            self.skipped_by_person
+            or after.abort
+            or view.mode(view.of(seen), before) is not view.Mode.STEPPING
+        ):
+            return
+        assert index >= before.current_step_index, "back to an earlier step"
+        for passed in range(before.current_step_index, index):
+            self._check_passed(seen, steps[passed], passed)
+
+    def _check_passed(self, seen: Snapshot, step: CanaryStep, index: int) -> None:
+        looked = view.of(seen)
+        if step.pause is not None:
+            assert (looked.hash, seen.rollout.status.attempt, index) in self.waited, "a pause was skipped"
+        elif step.analysis is not None:
+            runs = [run for run in seen.analysis_runs if run.step_index == index and run.type == "Step"]
+            assert any(run.phase is AnalysisPhase.SUCCESSFUL for run in runs), "an analysis was skipped"
+        elif step.set_weight is not None:
+            pair = replicas.for_weight(looked.replicas, step.set_weight, surge=looked.limits.surge > 0)
+            assert looked.sets.current.available_replicas >= pair.canary, "a weight was skipped"
+
+    # what can happen
+
+    def happen(self) -> None:
+        """One random thing: mostly the controller and the cluster at work, sometimes trouble."""
+        deeds: list[tuple[int, Callable[[], object]]] = [
+            (30, self.step),
+            (6, self._die),
+            (20, self._replica_set_controller),
+            (20, self._pods),
+            (5, self._deploy),
+            (8, self._time),
+            (6, self._verdict),
+            (5, self._promote),
+            (2, self.cluster.promote_full),
+            (3, self.cluster.abort),
+            (3, self._retry),
+            (3, self._scale),
+            (2, self._hold),
+            (1, self._scaled_by_hand),
+            (1, self._selector_by_hand),
+            (1, self._set_deleted),
+            (1, self._restart),
+            (1, self._steps_edited),
+        ]
+        deed = self.rng.choices([d for _, d in deeds], [w for w, _ in deeds])[0]
+        self.story.append(deed.__name__)
+        self.skipped_by_person = self.skipped_by_person or deed in (self._promote, self.cluster.promote_full)
+        deed()
+
+    def _die(self) -> None:
+        self.step(dies_after=self.rng.randrange(4))
+
+    def _replica_set_controller(self) -> None:
+        names = list(self.cluster.sets)
+        if names:
+            self.cluster.replica_set_controller(self.rng.choice(names))
+
+    def _pods(self) -> None:
+        """Each pod may come up or go down; bad versions never come up."""
+        for rs in self.cluster.sets.values():
+            for pod in rs.pods:
+                if self.rng.random() < 0.7:
+                    good = rs.hash.removeprefix("hash-") not in self.bad_versions
+                    pod.available = good and not pod.deleting and self.rng.random() < 0.85
+
+    def _deploy(self) -> None:
+        version = f"v{self.rng.randrange(1, 5)}"
+        if version not in self.bad_versions and self.rng.random() < 0.2:
+            self.bad_versions.add(version)
+        self.cluster.deploy(version)
+
+    def _time(self) -> None:
+        self.cluster.now += timedelta(seconds=self.rng.choice((1, 10, 31, 61, 200)))
+
+    def _verdict(self) -> None:
+        running = [run.name for run in self.cluster.runs.values() if not run.phase.completed]
+        if running:
+            self.cluster.finish_run(
+                self.rng.choice(running), self.rng.choices(PHASES, (6, 2, 1, 2))[0], value="0.9"
+            )
+
+    def _promote(self) -> None:
+        if self.cluster.status.current_pod_hash != self.cluster.status.stable_rs:
+            self.cluster.promote()
+
+    def _retry(self) -> None:
+        if self.cluster.status.abort:
+            self.cluster.retry()
+
+    def _scale(self) -> None:
+        self.cluster.edit(replicas=self.rng.choice((0, 1, 2, 3, 5, 8)))
+
+    def _hold(self) -> None:
+        self.cluster.edit(paused=not self.cluster.rollout.spec.paused)
+
+    def _scaled_by_hand(self) -> None:
+        for rs in self.cluster.sets.values():
+            if self.rng.random() < 0.5:
+                rs.replicas, rs.observed = self.rng.randrange(6), False
+
+    def _selector_by_hand(self) -> None:
+        name = self.rng.choice(list(self.cluster.services))
+        service = self.cluster.services[name]
+        assert service is not None
+        selected = self.rng.choice(("", "hash-v1", "hash-v2", "hash-other"))
+        self.cluster.services[name] = replace(service, selected_hash=selected)
+
+    def _set_deleted(self) -> None:
+        if self.cluster.sets:
+            del self.cluster.sets[self.rng.choice(list(self.cluster.sets))]
+
+    def _restart(self) -> None:
+        self.cluster.edit(restart_at=self.cluster.now)
+
+    def _steps_edited(self) -> None:
+        canary = self.cluster.rollout.spec.strategy.canary
+        if canary is not None:
+            steps = (*canary.steps[:4], _random_step(self.rng))
+            strategy = replace(self.cluster.rollout.spec.strategy, canary=replace(canary, steps=steps))
+            self.cluster.edit(strategy=strategy)
+
+    # liveness: once the faults stop
+
+    def rests(self, limit: int = 200) -> None:
+        """No more faults: good pods come up, controllers work, until nothing changes."""
+        for _ in range(limit):
+            before = self.cluster.state()
+            while self.step():
+                pass
+            self.cluster.replica_set_controller()
+            self.cluster.make_ready(lambda version: version not in self.bad_versions)
+            if self.cluster.state() == before:
+                return
+        raise AssertionError("does not come to rest")
+
+    def twin(self) -> Driver:
+        return copy.deepcopy(self)
