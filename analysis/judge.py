@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from analysis.model import (
+    EVIDENCE,
     FAILURE_LIMIT_DISABLED,
     Measurement,
     Metric,
@@ -54,9 +55,17 @@ def record(
     kept = before.measurements
     if before.last is not None and before.last.in_flight:
         kept = kept[:-1]
-    kept = (*kept, measurement)[-metric.measurement_retention :]
+    kept = (*map(_without_evidence, kept), measurement)[-metric.measurement_retention :]
     counted = replace(before, phase=Phase.RUNNING, measurements=kept)
     return counted if measurement.in_flight else _count(counted, measurement.phase)
+
+
+def _without_evidence(measurement: Measurement) -> Measurement:
+    """What a comparison carries from look to look is kept once, with the newest measurement."""
+    if EVIDENCE not in measurement.metadata:
+        return measurement
+    shown = {key: text for key, text in measurement.metadata.items() if key != EVIDENCE}
+    return replace(measurement, metadata=shown)
 
 
 def _count(result: MetricResult, phase: Phase) -> MetricResult:
@@ -68,6 +77,7 @@ def _count(result: MetricResult, phase: Phase) -> MetricResult:
                 successful=result.successful + 1,
                 consecutive_error=0,
                 consecutive_success=result.consecutive_success + 1,
+                consecutive_no_data=0,
             )
         case Phase.FAILED:
             counted = replace(result, count=result.count + 1, failed=result.failed + 1)
@@ -76,9 +86,11 @@ def _count(result: MetricResult, phase: Phase) -> MetricResult:
         case Phase.ERROR:
             errors = result.consecutive_error + 1
             return replace(result, error=result.error + 1, consecutive_error=errors, consecutive_success=0)
-        case Phase.PENDING | Phase.RUNNING:
+        case Phase.PENDING:
+            return replace(result, consecutive_error=0, consecutive_no_data=result.consecutive_no_data + 1)
+        case Phase.RUNNING:
             return result
-    return replace(counted, consecutive_error=0, consecutive_success=0)
+    return replace(counted, consecutive_error=0, consecutive_success=0, consecutive_no_data=0)
 
 
 def assess_metric(metric: Metric, result: MetricResult | None, *, terminating: bool = False) -> Verdict:
@@ -108,6 +120,9 @@ def _limit_exceeded(metric: Metric, result: MetricResult) -> Verdict | None:
         limit = metric.consecutive_error_limit
         reason = f"consecutiveErrors ({result.consecutive_error}) > consecutiveErrorLimit ({limit})"
         return _unfavourable(metric, result, Phase.ERROR, reason)
+    if result.consecutive_no_data > metric.no_data_limit:
+        reason = f"consecutiveNoData ({result.consecutive_no_data}) > noDataLimit ({metric.no_data_limit})"
+        return Verdict(Phase.INCONCLUSIVE, f"{reason}: {result.measurements[-1].message}")
     return None
 
 
@@ -137,11 +152,11 @@ def _unfavourable(metric: Metric, result: MetricResult, phase: Phase, reason: st
 
 
 def _evidence(metric: Metric, result: MetricResult, phase: Phase) -> str:
-    """The measurement that tells: its value beside the condition it did not meet, or its error."""
+    """The measurement that tells: what it says itself, or its value beside the condition it did not meet."""
     telling = next((m for m in reversed(result.measurements) if m.phase is phase), None)
     if telling is None:
         return ""
-    if phase is Phase.ERROR:
+    if telling.message:
         return telling.message
     return ", ".join([f"value {_bare(telling.value)}", *_conditions(metric, phase)])
 

@@ -12,9 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from analysis.compare import Bounds
+
 DEFAULT_CONSECUTIVE_ERROR_LIMIT = 4
+DEFAULT_NO_DATA_LIMIT = 10
 DEFAULT_MEASUREMENT_RETENTION = 10
 FAILURE_LIMIT_DISABLED = -1
+EVIDENCE = "evidence"
+"""Key of a measurement's metadata: what a comparison knows so far, for the next measurement."""
 
 
 class Phase(StrEnum):
@@ -53,6 +58,31 @@ def severity(phase: Phase) -> int:
     return _FROM_BEST_TO_WORST.index(phase)
 
 
+class NoData(StrEnum):
+    """What an answer without data means for a measurement."""
+
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    PASS = "pass"  # noqa: S105 - no password
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A metric that is measured for two variants, which are then compared.
+
+    `canary` and `control` are what `{{comparison.variant}}` in the provider's settings stands for.
+    """
+
+    canary: str
+    control: str
+    bounds: Bounds = field(default_factory=Bounds)
+    sequential: bool = True
+    total_query: str = ""
+    lookback: timedelta = timedelta()
+    control_offset: timedelta = timedelta()
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One question asked of a provider, how often, and what the answers may be.
@@ -74,6 +104,11 @@ class Metric:
     consecutive_success_limit: int = 0
     dry_run: bool = False
     measurement_retention: int = DEFAULT_MEASUREMENT_RETENTION
+    on_no_data: NoData | None = None
+    no_data_limit: int = DEFAULT_NO_DATA_LIMIT
+    min_samples: int = 0
+    samples_query: str = ""
+    comparison: Comparison | None = None
 
     @property
     def effective_count(self) -> int | None:
@@ -85,7 +120,10 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One answer of a provider and what the conditions say about it. Unfinished: still in flight."""
+    """One answer of a provider and what the conditions say about it. Unfinished: still in flight.
+
+    Finished and yet Pending: there was no data, and it is asked again (`NoData.RETRY`).
+    """
 
     phase: Phase
     value: str = ""
@@ -103,7 +141,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class MetricResult:
-    """What a metric has measured so far. Errors are not part of `count`."""
+    """What a metric has measured so far. Errors and measurements without data are not part of `count`."""
 
     name: str
     phase: Phase = Phase.PENDING
@@ -114,6 +152,7 @@ class MetricResult:
     error: int = 0
     consecutive_error: int = 0
     consecutive_success: int = 0
+    consecutive_no_data: int = 0
     measurements: tuple[Measurement, ...] = ()
     message: str = ""
     dry_run: bool = False

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from analysis import condition, durations, patterns
+from analysis import condition, durations, parse_comparison, patterns
 from analysis.errors import ConditionError, SpecError
 from analysis.model import (
     DEFAULT_CONSECUTIVE_ERROR_LIMIT,
     DEFAULT_MEASUREMENT_RETENTION,
+    DEFAULT_NO_DATA_LIMIT,
     FAILURE_LIMIT_DISABLED,
     Metric,
 )
@@ -64,10 +65,12 @@ def metric(spec: Mapping[str, object], path: str) -> Metric:
         inconclusive_limit=_whole(spec, "inconclusiveLimit", path, 0) or 0,
         consecutive_error_limit=_limit(spec, "consecutiveErrorLimit", path, DEFAULT_CONSECUTIVE_ERROR_LIMIT),
         consecutive_success_limit=_limit(spec, "consecutiveSuccessLimit", path, 0),
+        no_data_limit=_limit(spec, "noDataLimit", path, DEFAULT_NO_DATA_LIMIT),
+        min_samples=_limit(spec, "minSamples", path, 0),
     )
     _check_limits(found, path)
     _check_count(found, path)
-    return found
+    return parse_comparison.of_metric(found, spec, path)
 
 
 def _check_names(found: Sequence[Metric]) -> None:
@@ -166,6 +169,8 @@ def _check_limits(found: Metric, path: str) -> None:
         "inconclusiveLimit": found.inconclusive_limit,
         "consecutiveErrorLimit": found.consecutive_error_limit,
         "consecutiveSuccessLimit": found.consecutive_success_limit,
+        "noDataLimit": found.no_data_limit,
+        "minSamples": found.min_samples,
         "count": found.count or 0,
     }
     for field, limit in limits.items():

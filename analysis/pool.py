@@ -17,12 +17,13 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from functools import partial
 
-from analysis import condition
+from analysis import measurement
+from analysis.answer import Answer
 from analysis.errors import ProviderError
-from analysis.model import Measurement, Metric, Phase
+from analysis.model import EVIDENCE, Measurement, Metric, Phase
 from analysis.providers import Provider
 
 DEFAULT_WORKERS = 32
@@ -34,15 +35,6 @@ _REDACTED = "*****"
 _log = logging.getLogger(__name__)
 
 
-class _Answer(NamedTuple):
-    """What a measurement found, before anybody looked at the clock."""
-
-    phase: Phase
-    value: str = ""
-    message: str = ""
-    metadata: Mapping[str, str] = {}
-
-
 class Pool:
     """Measures metrics; at most `workers` at once."""
 
@@ -51,7 +43,7 @@ class Pool:
         self._slots = asyncio.Semaphore(workers)
         self._most_threads = 2 * workers
         self._threads = 0
-        self._waiting: set[asyncio.Future[_Answer]] = set()
+        self._waiting: set[asyncio.Future[Answer]] = set()
         self._closed = False
 
     async def measure(
@@ -61,22 +53,27 @@ class Pool:
         now: Callable[[], datetime],
         deadline: float = DEFAULT_DEADLINE_SECONDS,
         secrets: Iterable[str] = (),
+        run_started_at: datetime | None = None,
+        last: Measurement | None = None,
     ) -> Measurement:
         """One measurement. Trouble with the provider is a measurement in phase Error, not an exception.
 
-        The deadline, in seconds, begins when a slot is free. `secrets` are kept out of value and message.
+        The deadline, in seconds, begins when a slot is free. `secrets` are kept out of value and message. A
+        comparison needs to know when its run began and what the last measurement of the metric was.
         """
         async with self._slots:
             if self._closed:
                 raise asyncio.CancelledError
             started_at = now()
-            answer = await self._bounded(metric, deadline)
-        return _measurement(answer, started_at, now(), tuple(secrets))
+            elapsed = started_at - run_started_at if run_started_at else timedelta()
+            call = partial(_measure, metric, self._providers, deadline, elapsed, last)
+            answer = await self._bounded(call, metric.name, deadline)
+        return _measurement(_carried(answer, last), started_at, now(), tuple(secrets))
 
     def metadata(self, metric: Metric, *, secrets: Iterable[str] = ()) -> Mapping[str, str]:
         """What to show beside the results of a metric: the query with its arguments filled in."""
         try:
-            provider, spec = _provider(metric, self._providers)
+            provider, spec = measurement.chosen(metric, self._providers)
         except ProviderError:
             return {}
         hidden = tuple(secrets)
@@ -88,22 +85,22 @@ class Pool:
         for future in tuple(self._waiting):
             future.cancel()
 
-    async def _bounded(self, metric: Metric, deadline: float) -> _Answer:
+    async def _bounded(self, call: Callable[[], Answer], name: str, deadline: float) -> Answer:
         if self._threads >= self._most_threads:
-            return _Answer(Phase.ERROR, message=f"{self._threads} earlier measurements are still hanging")
+            return Answer(Phase.ERROR, message=f"{self._threads} earlier measurements are still hanging")
         try:
             async with asyncio.timeout(deadline * _GRACE):
-                return await self._in_thread(lambda: _measure(metric, self._providers, deadline), metric.name)
+                return await self._in_thread(call, name)
         except RuntimeError as error:  # the system gives us no more threads
-            return _Answer(Phase.ERROR, message=f"the measurement could not be started: {error}")
+            return Answer(Phase.ERROR, message=f"the measurement could not be started: {error}")
         except TimeoutError:
-            return _Answer(Phase.ERROR, message=f"the provider gave no answer within {deadline:g} s")
+            return Answer(Phase.ERROR, message=f"the provider gave no answer within {deadline:g} s")
 
-    async def _in_thread(self, call: Callable[[], _Answer], name: str) -> _Answer:
+    async def _in_thread(self, call: Callable[[], Answer], name: str) -> Answer:
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[_Answer] = loop.create_future()
+        future: asyncio.Future[Answer] = loop.create_future()
 
-        def settle(answer: _Answer) -> None:
+        def settle(answer: Answer) -> None:
             self._threads -= 1
             if not future.done():
                 future.set_result(answer)
@@ -122,38 +119,34 @@ class Pool:
             self._waiting.discard(future)
 
 
-def _measure(metric: Metric, providers: Mapping[str, Provider], deadline: float) -> _Answer:
+def _measure(
+    metric: Metric,
+    providers: Mapping[str, Provider],
+    deadline: float,
+    elapsed: timedelta,
+    last: Measurement | None,
+) -> Answer:
     """Query and judge one value; runs in a thread and raises nothing."""
     try:
-        provider, spec = _provider(metric, providers)
-        found = provider.query(spec, deadline)
-        outcome = condition.evaluate_result(found.value, metric.success_condition, metric.failure_condition)
-        return _Answer(outcome.phase, found.rendered, outcome.message, found.metadata)
+        return measurement.take(metric, providers, deadline, elapsed=elapsed, last=last)
     except ProviderError as error:
-        return _Answer(Phase.ERROR, message=str(error))
+        return Answer(Phase.ERROR, message=str(error))
     except Exception as error:  # noqa: BLE001 - a bug in a provider is the problem of its metric only
         # The text of an unforeseen exception may hold anything, so only its type and place are logged.
         where = "".join(traceback.format_tb(error.__traceback__))
         _log.error("measurement of metric %s broke with %s:\n%s", metric.name, type(error).__name__, where)
-        return _Answer(Phase.ERROR, message=f"internal error of the provider: {type(error).__name__}")
+        return Answer(Phase.ERROR, message=f"internal error of the provider: {type(error).__name__}")
 
 
-def _provider(metric: Metric, providers: Mapping[str, Provider]) -> tuple[Provider, Mapping[str, object]]:
-    known = ", ".join(sorted(providers))
-    if len(metric.provider) != 1:
-        raise ProviderError(
-            f"a metric needs exactly one provider, this one has {len(metric.provider)}; known: {known}"
-        )
-    ((name, spec),) = metric.provider.items()
-    if name not in providers:
-        raise ProviderError(f"there is no provider {name[:40]}; known: {known}")
-    if not isinstance(spec, Mapping):
-        raise ProviderError(f"provider.{name} must be an object")
-    return providers[name], spec
+def _carried(answer: Answer, last: Measurement | None) -> Answer:
+    """An answer that is no look, such as an error, hands on what the looks before it found."""
+    if last is None or EVIDENCE not in last.metadata or EVIDENCE in answer.metadata:
+        return answer
+    return answer._replace(metadata={**answer.metadata, EVIDENCE: last.metadata[EVIDENCE]})
 
 
 def _measurement(
-    answer: _Answer, started_at: datetime, finished_at: datetime, secrets: tuple[str, ...]
+    answer: Answer, started_at: datetime, finished_at: datetime, secrets: tuple[str, ...]
 ) -> Measurement:
     value = _without(secrets, answer.value)
     return Measurement(

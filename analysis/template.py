@@ -1,8 +1,9 @@
 """Arguments: `{{args.name}}` in a metric -> the metric as it will be measured. Pure; mapping in, mapping out.
 
 Decided here: which argument has which value, and where one is missing. Not decided here: where a value from a
-Secret or a field comes from; the caller has resolved it. `{{inputs.name}}` belongs to somebody else and stays;
-anything else in double braces is an error, as a typo would otherwise reach the provider.
+Secret or a field comes from; the caller has resolved it. `{{inputs.name}}` belongs to somebody else and stays,
+`{{comparison.name}}` is filled in at each measurement (`comparison`); anything else in double braces is an error,
+as a typo would otherwise reach the provider.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from analysis.errors import TemplateError
 
 _TAG = re.compile(r"\{\{([^{}]*)\}\}")
 _ARGUMENT = "args."
-_FOREIGN = "inputs."
+_FOREIGN = ("inputs.", "comparison.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
 from rollouts.api.meta import ObjectMeta
-from rollouts.api.schema import Field, IntOrString, Rule
+from rollouts.api.providers import MetricProvider as MetricProvider  # noqa: PLC0414 - part of this vocabulary
+from rollouts.api.schema import Field, IntOrString
 
 
 class AnalysisPhase(StrEnum):
@@ -93,50 +95,58 @@ class MeasurementRetention:
     limit: Annotated[int, Field("Measurements to keep.", minimum=1)]
 
 
-@dataclass(frozen=True, slots=True)
-class WebMetricHeader:
-    key: Annotated[str, Field("Header name.", min_length=1)]
-    value: Annotated[str, Field("Header value.")] = ""
+class OnNoData(StrEnum):
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    PASS = "pass"  # noqa: S105 - no password
+    RETRY = "retry"
+
+
+class ComparisonTest(StrEnum):
+    PROPORTION = "Proportion"
+    RATE = "Rate"
+    DISTRIBUTION = "Distribution"
+
+
+class Direction(StrEnum):
+    INCREASE = "Increase"
+    DECREASE = "Decrease"
+    EITHER = "Either"
 
 
 @dataclass(frozen=True, slots=True)
-class BasicAuth:
-    username: Annotated[str, Field("User name.")] = ""
-    password: Annotated[str, Field("Password; use an argument that comes from a Secret.")] = ""
+class Comparison:
+    """The metric is measured for a canary and for a control, and fails if the canary is worse.
 
+    In the provider's settings and in totalQuery, {{comparison.variant}} stands for the side that is measured,
+    {{comparison.window}} for the time since the run began, {{comparison.offset}} for controlOffset.
+    """
 
-@dataclass(frozen=True, slots=True)
-class Authentication:
-    basic_auth: Annotated[BasicAuth | None, Field("User name and password.")] = None
-
-
-@dataclass(frozen=True, slots=True)
-class PrometheusRangeQuery:
-    start: Annotated[str, Field('Start of the range: an expression such as now() - duration("5m").')] = ""
-    end: Annotated[str, Field("End of the range. Default: now().")] = ""
-    step: Annotated[str, Field("Resolution, such as 30s.")] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PrometheusMetric:
-    """A query to Prometheus or to anything that speaks its HTTP API."""
-
-    query: Annotated[str, Field("PromQL query. The result is a list of the samples' values.", min_length=1)]
-    address: Annotated[str, Field("URL of the server. Default: the controller's --prometheus-address.")] = ""
-    timeout: Annotated[int | None, Field("Seconds before the query is given up. Default 30.", minimum=1)] = (
-        None
-    )
-    insecure: Annotated[bool, Field("Do not check the server's certificate.")] = False
-    headers: Annotated[tuple[WebMetricHeader, ...], Field("Headers to send.")] = ()
-    authentication: Annotated[Authentication | None, Field("How to log in.")] = None
-    range_query: Annotated[PrometheusRangeQuery | None, Field("Query a range instead of an instant.")] = None
-
-
-@dataclass(frozen=True, slots=True)
-class MetricProvider:
-    RULES = (Rule("has(self.prometheus)", "a metric needs a provider: prometheus"),)
-
-    prometheus: Annotated[PrometheusMetric | None, Field("Prometheus.")] = None
+    canary: Annotated[
+        str,
+        Field("What {{comparison.variant}} is for the canary, such as its pod template hash.", min_length=1),
+    ]
+    control: Annotated[str, Field("What {{comparison.variant}} is for the control.", min_length=1)]
+    test: Annotated[
+        ComparisonTest,
+        Field("Proportion: query of totalQuery. Rate: query by totalQuery. Distribution: values of query."),
+    ] = ComparisonTest.PROPORTION
+    total_query: Annotated[
+        str, Field("The query that counts all of which query counts the bad; not for Distribution.")
+    ] = ""
+    direction: Annotated[Direction, Field("Which change of the canary is harmful.")] = Direction.INCREASE
+    confidence: Annotated[str, Field("How sure a harmful finding has to be.")] = "0.95"
+    minimum_effect: Annotated[
+        str, Field("Smaller changes are harmless: difference of proportions (0.005), else relative (0.1).")
+    ] = "0"
+    sequential: Annotated[
+        bool,
+        Field("The confidence holds for all measurements together, however many. False: for each by itself."),
+    ] = True
+    lookback: Annotated[timedelta | None, Field("Also count this much time before the run.")] = None
+    control_offset: Annotated[
+        timedelta | None, Field("Measure the control this much earlier: the revision before, a day ago.")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +172,23 @@ class Metric:
     ] = None
     consecutive_success_limit: Annotated[
         IntOrString | None, Field("Successes in a row that make the metric Successful. 0: off.")
+    ] = None
+    on_no_data: Annotated[
+        OnNoData | None,
+        Field(
+            "What an answer without data (nothing, an empty list, NaN) means. Default: the conditions decide."
+        ),
+    ] = None
+    no_data_limit: Annotated[
+        IntOrString | None,
+        Field("Answers without data in a row that are waited for; one more is Inconclusive. Default 10."),
+    ] = None
+    min_samples: Annotated[
+        IntOrString | None, Field("Fewer samples (on either side of a comparison) are no data.")
+    ] = None
+    samples_query: Annotated[str, Field("The query that counts the samples, when nothing is compared.")] = ""
+    comparison: Annotated[
+        Comparison | None, Field("Compare a canary with a control; without conditions.")
     ] = None
 
 
@@ -209,9 +236,12 @@ class AnalysisRunSpec:
 class MeasurementStatus:
     phase: Annotated[AnalysisPhase, Field("Verdict on this measurement.")]
     value: Annotated[str, Field("What was measured.")] = ""
-    message: Annotated[str, Field("What went wrong.")] = ""
+    message: Annotated[str, Field("What went wrong, or what a comparison says.")] = ""
     started_at: Annotated[datetime | None, Field("When it started.")] = None
     finished_at: Annotated[datetime | None, Field("When it ended.")] = None
+    metadata: Annotated[Mapping[str, str], Field("What the provider or a comparison adds.")] = field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +256,11 @@ class MetricResult:
     error: Annotated[int, Field("Measurements that ended in an error.")] = 0
     consecutive_error: Annotated[int, Field("Errors in a row, up to now.")] = 0
     consecutive_success: Annotated[int, Field("Successes in a row, up to now.")] = 0
+    consecutive_no_data: Annotated[int, Field("Answers without data in a row, up to now.")] = 0
     dry_run: Annotated[bool, Field("The metric does not decide.")] = False
+    metadata: Annotated[Mapping[str, str], Field("What was asked, with the arguments filled in.")] = field(
+        default_factory=dict
+    )
     measurements: Annotated[
         tuple[MeasurementStatus, ...], Field("The newest measurements, oldest first.")
     ] = ()
