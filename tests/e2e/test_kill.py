@@ -1,0 +1,234 @@
+"""Kill -9 of the controller at every plan boundary of a canary and of a blue-green release.
+
+A release that nobody disturbs tells how many boundaries there are and what the end looks like. Then one
+release dies at each of them, and two die over and over. All must end in the same state, by the same steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import pytest
+
+from tests import crashing_controller
+from tests.api.harness import Object, eventually, rollout, service, steps
+from tests.crashing_controller import Life
+from tests.e2e.world import World, Worlds
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+_AT_ONCE = 8
+"""Releases that are killed side by side."""
+_DEADLINE_SECONDS = 120.0
+_MOMENT = re.compile(r"(?:time|Time|At)$")
+_STEPS = re.compile(r"RolloutStepCompleted: Steps? (\d+)(?: to (\d+))? of")
+
+ANALYSIS = {"templates": [{"templateName": "fine"}]}
+TEMPLATE: Object = {
+    "apiVersion": "rollouts.dev/v1alpha1",
+    "kind": "AnalysisTemplate",
+    "metadata": {"name": "fine"},
+    "spec": {
+        "metrics": [
+            {
+                "name": "fine",
+                "interval": "300ms",
+                "count": 2,
+                "successCondition": "result[0] == 1",
+                "provider": {"prometheus": {"query": "vector(1)"}},
+            }
+        ]
+    },
+}
+CANARY = rollout(
+    replicas=4,
+    **steps({"setWeight": 25}, {"analysis": ANALYSIS}, {"setWeight": 50}, {"pause": {"duration": "2s"}}),
+)
+BLUE_GREEN = rollout(
+    replicas=2,
+    blueGreen={
+        "activeService": "web",
+        "previewService": "web-preview",
+        "autoPromotionSeconds": 2,
+        "scaleDownDelaySeconds": 1,
+        "prePromotionAnalysis": ANALYSIS,
+        "postPromotionAnalysis": ANALYSIS,
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is left of a release, without names of places and without times."""
+
+    status: Any
+    pods: Mapping[str, Mapping[str, Any]]
+    selected: Mapping[str, str]
+    runs: tuple[tuple[str, str], ...]
+    """Every AnalysisRun that there ever was, and how it ended."""
+    steps: tuple[int, ...]
+    """Numbers of the steps that were told as completed."""
+    paused: bool
+    """It was seen to wait."""
+    switches: tuple[str, ...]
+    """What the active Service selected, one after the other."""
+    sizes: tuple[int, ...]
+    """Pods asked for of the new revision, one after the other."""
+    went_back: bool
+    """The step in the status was once lower than before."""
+    told_twice: tuple[str, ...]
+    """Events that say what another one says."""
+
+
+@dataclass(slots=True)
+class Film:
+    """Everything that a watch shows of a namespace while a release goes on."""
+
+    rollouts: list[Object] = field(default_factory=list)
+    services: list[Object] = field(default_factory=list)
+    replica_sets: list[Object] = field(default_factory=list)
+    runs: list[Object] = field(default_factory=list)
+
+
+@pytest.mark.parametrize("spec", [CANARY, BLUE_GREEN], ids=["canary", "blue-green"])
+async def test_killed_anywhere_a_release_ends_the_same_by_the_same_steps(
+    spec: Object, worlds: Worlds
+) -> None:
+    quiet = await worlds.new()
+    expected = await released(quiet, spec, deaths=())
+    boundaries = Life(quiet.directory).boundaries
+    died_at: set[str] = set()
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def dies_at(*deaths: int) -> str:
+        async with turns:
+            world = await worlds.new()
+            found = await released(world, spec, deaths=deaths)
+        died = Life(world.directory).deaths
+        died_at.update(died)
+        return "\n".join(_differences(expected, found, f"{world.namespace} {deaths} {died}"))
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(dies_at(n)) for n in range(1, len(boundaries) + 1)]
+        tasks.append(group.create_task(dies_at(*range(1, 8))))
+    differing = [wrong for task in tasks if (wrong := task.result())]
+    assert died_at >= set(boundaries)
+    assert not expected.went_back
+    assert not expected.told_twice
+    assert not differing, "\n".join(differing)
+
+
+async def released(world: World, spec: Object, *, deaths: Iterable[int]) -> Outcome:
+    """Deploy a first version and release a second one, with a controller that dies at these boundaries."""
+    settings = replace(world.settings, prometheus_address=world.cluster.prometheus_url)
+    await world.create(TEMPLATE)
+    for name in ("web", "web-preview"):
+        await world.create(service(name))
+    async with filmed(world) as film, crashing_controller.kept_running(settings, world.directory, deaths):
+        await world.create(spec)
+        await world.reaches("web", "Healthy")
+        await world.set_image("web", "web:2")
+        await world.reaches("web", "Healthy")
+        await eventually(lambda: _has_settled(world), seconds=_DEADLINE_SECONDS)
+    return await _outcome(world, film)
+
+
+@asynccontextmanager
+async def filmed(world: World) -> AsyncIterator[Film]:
+    """Watch what happens, from now on."""
+    film = Film()
+    kinds = {
+        "Rollout": film.rollouts,
+        "Service": film.services,
+        "ReplicaSet": film.replica_sets,
+        "AnalysisRun": film.runs,
+    }
+
+    async def watch(kind: str, frames: list[Object]) -> None:
+        resource = world.resource(kind)
+        start = (await world.kube.list(resource, world.namespace)).resource_version
+        async for event, body in world.kube.watch(resource, world.namespace, resource_version=start):
+            if event in ("ADDED", "MODIFIED"):
+                frames.append(body)
+
+    cameras = [asyncio.create_task(watch(*kind)) for kind in kinds.items()]
+    try:
+        yield film
+    finally:
+        for camera in cameras:
+            camera.cancel()
+        await asyncio.gather(*cameras, return_exceptions=True)
+
+
+async def _has_settled(world: World) -> bool:
+    """The old pods are gone."""
+    sizes = await world.replicas("web")
+    old = [s for s in await world.list("ReplicaSet") if s["status"].get("replicas")]
+    return sizes["1"] == 0 and len(old) == 1
+
+
+async def _outcome(world: World, film: Film) -> Outcome:
+    status = (await world.get("Rollout", "web"))["status"]
+    new = status["currentPodHash"]
+    events = await world.told("web")
+    update = [r["status"] for r in film.rollouts if r.get("status", {}).get("currentPodHash") == new]
+    indices = [step.get("currentStepIndex", 0) for step in update]
+    runs = {
+        r["metadata"]["uid"]: (r["metadata"]["name"], r.get("status", {}).get("phase")) for r in film.runs
+    }
+    return Outcome(
+        status=_timeless(status),
+        pods={s["metadata"]["name"]: _size(s) for s in await world.list("ReplicaSet")},
+        selected={s["metadata"]["name"]: _selected(s) for s in await world.list("Service")},
+        runs=tuple(sorted(runs.values())),
+        steps=tuple(_told_steps(events)),
+        paused=any(step.get("pauseConditions") for step in update),
+        switches=_changes(_selected(s) for s in film.services if s["metadata"]["name"] == "web"),
+        sizes=_changes(
+            s["spec"]["replicas"] for s in film.replica_sets if s["metadata"]["name"].endswith(new)
+        ),
+        went_back=indices != sorted(indices),
+        told_twice=tuple(event for event, count in Counter(events).items() if count > 1),
+    )
+
+
+def _differences(expected: Outcome, found: Outcome, who: str) -> Iterator[str]:
+    for part in fields(Outcome):
+        here, there = getattr(expected, part.name), getattr(found, part.name)
+        if here != there:
+            yield f"{who}: {part.name} is {there}, not {here}"
+
+
+def _size(replica_set: Object) -> Mapping[str, Any]:
+    annotations = replica_set["metadata"]["annotations"]
+    return {"replicas": replica_set["spec"]["replicas"], "annotations": annotations}
+
+
+def _selected(found: Object) -> str:
+    return str(found["spec"]["selector"].get("rollouts-pod-template-hash", ""))
+
+
+def _changes(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(value for value, _ in itertools.groupby(values))
+
+
+def _told_steps(events: Iterable[str]) -> Iterator[int]:
+    for event in events:
+        if told := _STEPS.match(event):
+            first, last = int(told[1]), int(told[2] or told[1])
+            yield from range(first, last + 1)
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_timeless(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _timeless(v) for k, v in value.items() if not _MOMENT.search(k)}
+    return value
