@@ -22,6 +22,7 @@ from rollouts.cli.facts import Object, Place, Revision, Role, dig
 from rollouts.cli.output import conditions_table, styled
 
 _MARKS = {Place.DONE: ("✔", "green"), Place.CURRENT: ("▶", "bold cyan"), Place.NEXT: (" ", "dim")}
+_ABORTED_MARKS = {True: ("✖", "red"), False: (" ", "dim")}
 _EMPTY_REVISIONS = 2
 _RUNS = 5
 
@@ -43,7 +44,7 @@ def rollout_tree(picture: Picture, names: Names, now: datetime) -> RenderableTyp
     if why := tuple(_why(rollout)):
         parts.extend((Text(), *why))
     if listed := facts.steps(rollout, now):
-        parts.extend((Text(), _steps(listed, aborted=bool(dig(rollout, "status", "abort")))))
+        parts.extend((Text(), _steps(listed, aborted_at=_aborted_at(rollout))))
     if picture.replica_sets:
         parts.extend((Text(), revision_tree(picture, names, now)))
     if conditions := dig(rollout, "status", "conditions"):
@@ -53,6 +54,8 @@ def rollout_tree(picture: Picture, names: Names, now: datetime) -> RenderableTyp
 
 def headline(rollout: Object) -> Text:
     phase, message = facts.phase(rollout)
+    if dig(rollout, "status", "abort") and dig(rollout, "status", "abortReason"):
+        message = ""  # told below, field by field
     name = f"{dig(rollout, 'metadata', 'namespace')}/{dig(rollout, 'metadata', 'name')}"
     return Text.assemble(("Rollout ", "dim"), (name, "bold"), "  ", styled(phase), f"  {message}".rstrip())
 
@@ -161,13 +164,21 @@ def _next(*options: str) -> Text:
     return Text.assemble(("Next     ", "bold"), ", or: ".join(options))
 
 
-def _steps(steps: Iterable[facts.Step], *, aborted: bool) -> Table:
+def _steps(steps: Iterable[facts.Step], *, aborted_at: int | None) -> Table:
     grid = Table.grid(padding=(0, 1))
     grid.add_row(Text("Steps", style="bold"))
     for step in steps:
-        mark, style = ("✖", "red") if aborted and step.place is Place.CURRENT else _MARKS[step.place]
+        mark, style = _MARKS[step.place] if aborted_at is None else _ABORTED_MARKS[step.number == aborted_at]
         grid.add_row(Text(f"  {mark} {step.number}  {step.text}", style=style))
     return grid
+
+
+def _aborted_at(rollout: Object) -> int | None:
+    """Number of the step at which the update was aborted; an abort itself goes back to the first one."""
+    if not dig(rollout, "status", "abort"):
+        return None
+    step = dig(rollout, "status", "abortReason", "step")
+    return int(step) + 1 if step is not None else 0
 
 
 def _add_revision(root: Tree, revision: Revision, picture: Picture, now: datetime) -> None:
@@ -224,16 +235,17 @@ def _add_run(branch: Tree, run: Object, now: datetime) -> None:
     index = str(labels.get(CANARY_STEP_INDEX_LABEL, ""))
     step = f" {int(index) + 1}" if index.isdigit() else ""
     kind = str(labels.get(ROLLOUT_TYPE_LABEL, "")).lower()
+    results = dig(run, "status", "metricResults") or ()
     line = Text.assemble(
         ("analysis ", "dim"),
         f"{kind}{step}  {dig(run, 'metadata', 'name')}  ".lstrip(),
         styled(str(dig(run, "status", "phase") or "Pending")),
-        f"  {dig(run, 'status', 'message') or ''}".rstrip(),
+        "" if results else f"  {dig(run, 'status', 'message') or ''}".rstrip(),
         (f"  {facts.age(facts.created_at(run), now)}", "dim"),
     )
     node = branch.add(line)
     conditions = {m.get("name"): _wanted(m) for m in dig(run, "spec", "metrics") or ()}
-    for result in dig(run, "status", "metricResults") or ():
+    for result in results:
         node.add(_metric_line(result, conditions.get(result.get("name"), "")))
 
 

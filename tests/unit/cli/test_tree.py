@@ -27,7 +27,7 @@ def aborted(**status: Any) -> Picture:
             phase="Degraded",
             message="RolloutAborted: metric error-rate assessed Failed",
             abort=True,
-            currentStepIndex=1,
+            currentStepIndex=0,
             stableRS="aa",
             currentPodHash="bb",
             gitRevision=f"main@sha1:{COMMIT}",
@@ -65,7 +65,7 @@ def test_what_to_do_next_is_a_command() -> None:
 def test_the_step_of_an_abort_is_marked() -> None:
     lines = text(aborted()).splitlines()
 
-    assert "  ✔ 1  set weight 20 %" in lines
+    assert "    1  set weight 20 %" in lines
     assert "  ✖ 2  pause until promoted" in lines
     assert "    3  set weight 50 %" in lines
 
@@ -131,6 +131,6 @@ def test_conditions_close_the_picture() -> None:
 
 def test_one_line_holds_the_state() -> None:
     assert tree.one_line(aborted(currentRevision=2, readyReplicas=5).rollout) == (
-        "Degraded  step 1/3  weight 0  ready 5/5  revision 2  "
+        "Degraded  step 0/3  weight 0  ready 5/5  revision 2  "
         "RolloutAborted: metric error-rate assessed Failed"
     )
