@@ -160,7 +160,9 @@ def _differences(body: Mapping[str, Any], tree: Tree) -> Iterator[str]:
 
 def _field(value: Any, node: Tree | None, path: str) -> Iterator[str]:
     if node is None:
-        if value not in ({}, []):
+        if isinstance(value, Mapping):
+            yield from _walk(value, {}, path)
+        elif value != []:
             yield path
     elif LEAF in node:
         if value != node[LEAF]:
