@@ -20,6 +20,7 @@ from rollouts.demo.manifests import BLUE_GREEN, CANARY, Release
 from rollouts.demo.screen import Screen
 from rollouts.demo.state import State, read, until
 from rollouts.demo.team import Team
+from rollouts.errors import RolloutsError
 from rollouts.kube import Kube, resources
 
 _WAIT_SECONDS = 90.0
@@ -53,8 +54,13 @@ class Stage:
         self, text: str, condition: Callable[[State], bool], *, seconds: float = _WAIT_SECONDS
     ) -> None:
         """Wait for `condition`, showing the cluster; record how it came out."""
-        passed = await until(self.kube, condition, seconds=seconds, seen=self.screen.show)
+        passed = await until(self.kube, condition, seconds=seconds, seen=self._see)
         self.record(text, passed=passed, detail="" if passed else f"not within {seconds:.0f} s")
+
+    def _see(self, state: State) -> None:
+        self.screen.show(state)
+        if self.controller.has_died():
+            raise RolloutsError(f"the controller has ended; its log is in {self.controller.log}")
 
     async def holds(self, text: str, condition: Callable[[State], bool]) -> None:
         """`condition` is true now."""
@@ -148,6 +154,8 @@ async def _bad_commit(stage: Stage) -> str:
         "the revision is quarantined and Git is left ahead", lambda s: _is_quarantined(s, commit)
     )
     await stage.expect("the whole last good revision is back", lambda s: _runs(s, "v2", "hello again"))
+    stage.screen.remark("What on-call reads in `kubectl get application shop`:")
+    stage.screen.remark(f"    {_ready_message(await read(stage.kube))}")
     await _traffic_went_to_stable(stage, before)
     return commit
 
@@ -267,6 +275,11 @@ def _quarantine(state: State) -> dict[str, Any]:
     """The newest quarantined revision; empty when there is none."""
     entries = state.app.get("quarantine") or [{}]
     return dict(entries[0])
+
+
+def _ready_message(state: State) -> str:
+    conditions = state.app.get("conditions") or ()
+    return next((str(c.get("message", "")) for c in conditions if c["type"] == "Ready"), "")
 
 
 def _succeeded(state: State) -> int:
