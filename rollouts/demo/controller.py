@@ -47,10 +47,9 @@ class ControllerProcess:
     def stop(self) -> None:
         self._signal(signal.SIGTERM)
 
-    def detach(self) -> int:
-        """Leave it running; its process id."""
-        assert self._process is not None
-        return self._process.pid
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is None or self._process.poll() is not None:

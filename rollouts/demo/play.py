@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,8 @@ _SECRET = "shop-git"  # noqa: S105 - the name of the Secret, not its content
 
 def play(*, keep: bool = False) -> int:
     """Set everything up, tell the story, tear down (unless `keep`); the process's exit code."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # closing the terminal ends the sandbox, too
     directory = Path(tempfile.mkdtemp(prefix="rollouts-demo-"))
     cluster = sandbox.up(directory / "sandbox", wanted=sandbox.ALL, report=progress.to_stderr())
     controller = ControllerProcess(
@@ -40,7 +43,7 @@ def play(*, keep: bool = False) -> int:
         with Screen() as screen:
             passed = asyncio.run(_perform(screen, cluster, controller, directory))
     finally:
-        if keep:
+        if keep and controller.pid:
             _what_to_try(screen, cluster, controller)
         else:
             controller.stop()
@@ -120,7 +123,7 @@ def _what_to_try(screen: Screen, cluster: sandbox.Sandbox, controller: Controlle
         "kubectl rollouts set image web web=registry.example.com/web:v9 -n shop",
         f"git clone {cluster.git_url}/shop.git   # {cluster.git_username} / {cluster.git_password}",
         f"tail -f {controller.log}",
-        f"kill {controller.detach()}; rollouts sandbox down --directory {cluster.directory}   # when you are done",
+        f"kill {controller.pid}; rollouts sandbox down --directory {cluster.directory}   # when you are done",
     )
     screen.console.print("\nIt goes on running. What to try:")
     for line in tries:
