@@ -10,7 +10,7 @@ A bearer token is sent as a header: `{key: Authorization, value: "Bearer {{args.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import requests
@@ -21,9 +21,11 @@ from urllib3.util.retry import Retry
 from analysis import instants
 from analysis.errors import ConditionError, ProviderError
 from analysis.language import values
-from analysis.providers import http, prometheus_spec
+from analysis.providers import http, oauth2, prometheus_spec, sigv4
+from analysis.providers.aws import Session
 from analysis.providers.prometheus_spec import Settings
 from analysis.providers.result import ProviderResult
+from analysis.providers.sigv4 import Credentials, Scope
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 _SHOWN_WARNINGS = 300
@@ -35,12 +37,14 @@ class Prometheus:
 
     default_address: str | None = None
     max_answer_bytes: int = MAX_ANSWER_BYTES
+    tokens: oauth2.Tokens = field(default_factory=oauth2.Tokens)
+    aws: Session = field(default_factory=Session)
 
     def query(self, spec: Mapping[str, object], deadline: float) -> ProviderResult:
         settings = prometheus_spec.parse(spec, self.default_address)
         seconds = min(settings.timeout, deadline)
         try:
-            payload = self._answer(settings, seconds)
+            payload = self._answer(self._authorised(settings, seconds), seconds)
             return _result(payload)
         except ProviderError as error:
             raise ProviderError(prometheus_spec.redacted(str(error), settings)) from None
@@ -48,6 +52,12 @@ class Prometheus:
     def metadata(self, spec: Mapping[str, object]) -> Mapping[str, str]:
         query = spec.get("query")
         return {"ResolvedPrometheusQuery": query} if isinstance(query, str) and query else {}
+
+    def _authorised(self, settings: Settings, seconds: float) -> Settings:
+        if settings.oauth2 is None:
+            return settings
+        token = self.tokens.token(settings.oauth2, seconds)
+        return replace(settings, headers=(*settings.headers, ("Authorization", f"Bearer {token}")))
 
     def _answer(self, settings: Settings, seconds: float) -> Mapping[str, object]:
         answers: list[requests.Response] = []
@@ -78,7 +88,7 @@ class Prometheus:
         client = PrometheusConnect(
             url=settings.address,
             headers=dict(settings.headers),
-            auth=settings.basic_auth,
+            auth=self._signing(settings, seconds) or settings.basic_auth,
             retry=Retry(0),  # its default sleeps in the thread; a failed measurement is retried by schedule
             session=session,
             timeout=seconds,
@@ -87,6 +97,33 @@ class Prometheus:
         for prefix in (settings.address, "http://", "https://"):
             session.mount(prefix, bounded)
         return client
+
+    def _signing(self, settings: Settings, seconds: float) -> requests.auth.AuthBase | None:
+        if settings.sigv4 is None:
+            return None
+        scope = Scope(settings.sigv4.located(), "aps")
+        return _Signing(self.aws.credentials(settings.sigv4, seconds), scope)
+
+
+class _Signing(requests.auth.AuthBase):
+    """Signs requests to Amazon Managed Service for Prometheus."""
+
+    def __init__(self, credentials: Credentials, scope: Scope) -> None:
+        self._credentials = credentials
+        self._scope = scope
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        signed = sigv4.headers(
+            request.method or "GET",
+            request.url or "",
+            b"",  # a GET: everything that is asked stands in the URL
+            {},
+            credentials=self._credentials,
+            scope=self._scope,
+            now=datetime.now(UTC),
+        )
+        request.headers.update(signed)
+        return request
 
 
 def _send(client: PrometheusConnect, settings: Settings, seconds: float) -> None:

@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 
 from analysis import durations
 from analysis.errors import ProviderError
+from analysis.providers import oauth2
+from analysis.providers.aws import Identity
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 _SHORTEST_SECRET_IN_HEADER = 4
-_UNSUPPORTED_AUTHENTICATION = ("oauth2", "sigv4")
+_WHERE = "prometheus.authentication"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +42,29 @@ class Settings:
     insecure: bool
     headers: Sequence[tuple[str, str]]
     basic_auth: tuple[str, str] | None
+    oauth2: oauth2.Client | None
+    sigv4: Identity | None
     range: Range | None
 
 
 def parse(spec: Mapping[str, object], default_address: str | None) -> Settings:
     """The settings of a metric; ProviderError for a field that cannot work."""
-    return Settings(
+    authentication = _mapping(spec, "authentication")
+    insecure = spec.get("insecure") is True
+    found = Settings(
         address=_address(_text(spec, "address") or default_address or ""),
         query=_required(spec, "query", "write the PromQL query to measure"),
         timeout=_timeout(spec.get("timeout")),
-        insecure=spec.get("insecure") is True,
+        insecure=insecure,
         headers=_headers(spec.get("headers")),
-        basic_auth=_basic_auth(_mapping(spec, "authentication")),
+        basic_auth=_basic_auth(authentication),
+        oauth2=oauth2.parse(authentication, _WHERE, insecure=insecure),
+        sigv4=_sigv4(authentication),
         range=_range(_mapping(spec, "rangeQuery")),
     )
+    if sum(map(bool, (found.basic_auth, found.oauth2, found.sigv4))) > 1:
+        raise ProviderError("prometheus.authentication names several methods; choose one")
+    return found
 
 
 def redacted(text: str, settings: Settings) -> str:
@@ -69,6 +80,8 @@ def _secrets(settings: Settings) -> Iterator[str]:
     password = urlsplit(settings.address).password
     if password:
         yield password
+    if settings.oauth2:
+        yield settings.oauth2.client_secret
     if settings.basic_auth:
         yield settings.basic_auth[1]
         yield base64.b64encode(":".join(settings.basic_auth).encode()).decode()
@@ -115,11 +128,6 @@ def _headers(value: object) -> Sequence[tuple[str, str]]:
 
 
 def _basic_auth(authentication: Mapping[str, object]) -> tuple[str, str] | None:
-    for name in _UNSUPPORTED_AUTHENTICATION:
-        if authentication.get(name):
-            raise ProviderError(
-                f"prometheus.authentication.{name} is not supported; use basicAuth or headers"
-            )
     basic = _mapping(authentication, "basicAuth")
     username, password = _text(basic, "username"), _text(basic, "password")
     if not username and not password:
@@ -128,6 +136,12 @@ def _basic_auth(authentication: Mapping[str, object]) -> tuple[str, str] | None:
         missing = "password" if username else "username"
         raise ProviderError(f"prometheus.authentication.basicAuth.{missing} is missing")
     return username, password
+
+
+def _sigv4(authentication: Mapping[str, object]) -> Identity | None:
+    spec = _mapping(authentication, "sigv4")
+    region, profile, role = (_text(spec, field) for field in ("region", "profile", "roleArn"))
+    return Identity(region, profile, role) if spec else None
 
 
 def _range(spec: Mapping[str, object]) -> Range | None:

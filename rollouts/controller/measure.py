@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from analysis import judge, model, schedule, template
 from analysis import parse as metrics_of
@@ -23,6 +24,7 @@ from analysis.pool import Pool
 from rollouts.api.analysis import AnalysisPhase, AnalysisRun, AnalysisRunStatus, Argument, SecretKeyRef
 from rollouts.api.meta import ObjectMeta
 from rollouts.api.parse import dump, stamp
+from rollouts.controller import credentials
 from rollouts.controller.cache import Key, Record, Store
 from rollouts.controller.loop import NOTHING_MORE, Next
 from rollouts.controller.queue import Queue
@@ -79,8 +81,12 @@ class Measurer:
         writer: Writer,
         pool: Pool,
         now: Callable[[], datetime],
+        *,
+        namespace: str = "",
     ) -> None:
+        """`namespace` is the controller's, where Secrets of providers are shared."""
         self._store = store
+        self._namespace = namespace
         self._queue = queue
         self._writer = writer
         self._pool = pool
@@ -156,14 +162,29 @@ class Measurer:
             if arg.value_from:
                 secrets.append(values[arg.name])
         try:
+            specs = [template.resolve_metric(dump(metric), values) for metric in spec.metrics]
+            specs = [await self._with_credentials(run.metadata.namespace, one, secrets) for one in specs]
             metrics = metrics_of.metrics(
-                [template.resolve_metric(dump(metric), values) for metric in spec.metrics],
+                specs,
                 dry_run=[d.metric_name for d in spec.dry_run],
                 retention=[(m.metric_name, m.limit) for m in spec.measurement_retention],
             )
         except AnalysisError as e:
             raise Unresolved(_without(secrets, str(e))) from None
         return Prepared(metrics, tuple(secrets))
+
+    async def _with_credentials(
+        self, namespace: str, spec: Mapping[str, object], secrets: list[str]
+    ) -> Mapping[str, object]:
+        """What is found is added to `secrets`, too."""
+        namespaces = tuple(filter(None, (namespace, self._namespace)))
+        found, hidden = await credentials.added(spec, self._read_secret, namespaces)
+        secrets.extend(hidden)
+        return found
+
+    async def _read_secret(self, namespace: str, name: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = await self._writer.kube.get(resources.SECRET.ref(name, namespace))
+        return found
 
     async def _value(self, namespace: str, arg: Argument) -> str:
         if arg.value is not None:
@@ -176,7 +197,7 @@ class Measurer:
     async def _secret(self, namespace: str, name: str, source: SecretKeyRef) -> str:
         where = f'args: argument "{name}": Secret {namespace}/{source.name}'
         try:
-            secret = await self._writer.kube.get(resources.SECRET.ref(source.name, namespace))
+            secret = await self._read_secret(namespace, source.name)
         except NotFound:
             raise Unresolved(f"{where} does not exist; create it") from None
         encoded = (secret.get("data") or {}).get(source.key)
@@ -242,17 +263,16 @@ class Measurer:
         await self._write(metadata, old, status)
         log.warning("AnalysisRun cannot be measured", extra=_fields(record.key, problem))
 
-    async def _write(self, metadata: ObjectMeta, old: AnalysisRunStatus, new: AnalysisRunStatus) -> bool:
+    async def _write(self, metadata: ObjectMeta, old: AnalysisRunStatus, new: AnalysisRunStatus) -> None:
         difference = merge_difference(dump(old), dump(new))
         if not difference:
-            return False
+            return
         patch = {
             "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
             "status": difference,
         }
         key = Key(metadata.namespace, metadata.name)
         await self._writer.patch(self._store, key, patch, subresource="status")
-        return True
 
     def _forget_others(self, key: Key, uid: str) -> None:
         """Drop what is known of another run of this name: it is gone, or completed."""

@@ -304,8 +304,16 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"authentication": "x"}, "authentication must be an object"),
     ({"authentication": {"basicAuth": {"username": "u"}}}, "basicAuth.password is missing"),
     ({"authentication": {"basicAuth": {"password": "p"}}}, "basicAuth.username is missing"),
-    ({"authentication": {"oauth2": {"tokenUrl": "x"}}}, "authentication.oauth2 is not supported"),
-    ({"authentication": {"sigv4": {"region": "x"}}}, "authentication.sigv4 is not supported"),
+    ({"authentication": {"oauth2": {"tokenUrl": "x"}}}, "authentication.oauth2.clientId is missing"),
+    (
+        {
+            "authentication": {
+                "basicAuth": {"username": "u", "password": "p"},
+                "oauth2": {"tokenUrl": "x", "clientId": "c", "clientSecret": "s"},
+            }
+        },
+        "authentication names several methods; choose one",
+    ),
     ({"rangeQuery": {"start": "now()"}}, "step is missing"),
     ({"rangeQuery": {"step": "1m"}}, "start is missing"),
     ({"rangeQuery": {"start": "now()", "step": "x"}}, "rangeQuery.step"),

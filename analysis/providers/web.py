@@ -1,0 +1,90 @@
+"""Any HTTP API as a provider: one request, and a JSONPath that picks the value.
+
+Decided here: what `result` is. JSON gives the first value that `jsonPath` finds (default: the whole document),
+anything else the body as a string. Spec fields are those of Argo Rollouts' `provider.web`; `basicAuth` is ours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from analysis.errors import ProviderError
+from analysis.language import values
+from analysis.providers import client, fields, jsonpath, oauth2
+from analysis.providers.result import ProviderResult
+
+_WHERE = "web"
+_METHODS = ("GET", "POST", "PUT")
+_DEFAULT_SECONDS = 10.0
+
+
+class Web:
+    """The provider."""
+
+    def __init__(self) -> None:
+        self._tokens = oauth2.Tokens()
+
+    def query(self, spec: Mapping[str, object], deadline: float) -> ProviderResult:
+        seconds = min(fields.seconds(spec, "timeoutSeconds", _WHERE, _DEFAULT_SECONDS), deadline)
+        body = client.send(self._request(spec, seconds), seconds)
+        return _result(body, fields.text(spec, "jsonPath", _WHERE) or "{$}")
+
+    def metadata(self, spec: Mapping[str, object]) -> Mapping[str, str]:
+        del spec  # the URL may hold a key
+        return {}
+
+    def _request(self, spec: Mapping[str, object], seconds: float) -> client.Request:
+        method = fields.text(spec, "method", _WHERE) or "GET"
+        if method not in _METHODS:
+            raise ProviderError(f"web.method must be one of {', '.join(_METHODS)}")
+        headers = dict(fields.headers(spec, _WHERE))
+        secrets = [part for value in headers.values() for part in (value, *value.split())]
+        authentication = fields.mapping(spec, "authentication", _WHERE)
+        insecure = spec.get("insecure") is True
+        who = oauth2.parse(authentication, f"{_WHERE}.authentication", insecure=insecure)
+        if who is not None:
+            token = self._tokens.token(who, seconds)
+            headers["Authorization"] = f"Bearer {token}"
+            secrets += [token, who.client_secret]
+        basic = fields.mapping(authentication, "basicAuth", _WHERE)
+        user = fields.text(basic, "username", _WHERE), fields.text(basic, "password", _WHERE)
+        content = _content(spec, method)
+        if spec.get("jsonBody") is not None:
+            headers["Content-Type"] = "application/json"
+        return client.Request(
+            url=fields.required(spec, "url", _WHERE, "write the URL to ask"),
+            method=method,
+            headers=headers,
+            content=content,
+            auth=user if all(user) else None,
+            insecure=insecure,
+            secrets=(*secrets, user[1]),
+        )
+
+
+def _content(spec: Mapping[str, object], method: str) -> bytes | None:
+    text, document = fields.text(spec, "body", _WHERE), spec.get("jsonBody")
+    if text and document is not None:
+        raise ProviderError("web has both body and jsonBody; remove one")
+    if (text or document is not None) and method == "GET":
+        raise ProviderError("web.body and web.jsonBody need method POST or PUT")
+    if document is not None:
+        return json.dumps(document).encode()
+    return text.encode() if text else None
+
+
+def _result(body: bytes, path: str) -> ProviderResult:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        text = body.decode(errors="replace")
+        return ProviderResult(text, text)
+    found = jsonpath.first(path, document)
+    return ProviderResult(found, found if isinstance(found, str) else _shown(found))
+
+
+def _shown(found: object) -> str:
+    if isinstance(found, float):
+        return values.show_number(found)
+    return json.dumps(found, separators=(",", ":"))
