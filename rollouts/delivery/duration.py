@@ -16,12 +16,12 @@ def started(seen: View) -> RolloutDuration:
     return RolloutDuration(rollout_started_at=seen.now)
 
 
-def updated(seen: View) -> RolloutDuration:
+def updated(seen: View, status: RolloutStatus) -> RolloutDuration:
     """A new template: going back mid-update ends what was begun, anything else begins anew."""
     before = seen.old.duration
     if before is None or before.finished_at is not None or not _goes_back(seen):
         return started(seen)
-    return replace(before, completion_status=_rolled_back(seen))
+    return replace(before, completion_status=_rolled_back(seen, status))
 
 
 def ended(seen: View, status: RolloutStatus) -> RolloutDuration | None:
@@ -43,26 +43,25 @@ def measured(seen: View, status: RolloutStatus, *, done: bool) -> RolloutDuratio
     if status.abort:
         return replace(now, finished_at=seen.now, completion_status=CompletionStatus.ABORTED)
     if done:
-        return replace(now, finished_at=seen.now, completion_status=now.completion_status or _promoted(seen))
+        how = now.completion_status or CompletionStatus.PROMOTED
+        return replace(now, finished_at=seen.now, completion_status=how)
     return now
 
 
 def promoted(seen: View, status: RolloutStatus) -> RolloutDuration | None:
-    """The set became stable in this decision: how is known, but the update ends with its last pod."""
+    """The set becomes stable: how is known by now, but the update ends with its last pod."""
     now = status.duration
     if now is None or now.completion_status is not None or now.finished_at is not None:
         return now
-    if status.promote_full and not _goes_back(seen):
-        return replace(now, completion_status=CompletionStatus.FAST_PROMOTED)
-    return replace(now, completion_status=_rolled_back(seen) if _goes_back(seen) else _promoted(seen))
+    if _goes_back(seen):
+        return replace(now, completion_status=_rolled_back(seen, status))
+    fast = status.promote_full
+    how = CompletionStatus.FAST_PROMOTED if fast else CompletionStatus.PROMOTED
+    return replace(now, completion_status=how)
 
 
-def _promoted(seen: View) -> CompletionStatus:
-    return CompletionStatus.FAST_PROMOTED if seen.old.promote_full else CompletionStatus.PROMOTED
-
-
-def _rolled_back(seen: View) -> CompletionStatus:
-    fast = seen.hash == seen.old.stable_rs or view.is_fast_rollback(seen) or seen.old.promote_full
+def _rolled_back(seen: View, status: RolloutStatus) -> CompletionStatus:
+    fast = seen.hash == seen.old.stable_rs or view.is_fast_rollback(seen) or status.promote_full
     return CompletionStatus.FAST_ROLLED_BACK if fast else CompletionStatus.ROLLED_BACK
 
 

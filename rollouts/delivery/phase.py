@@ -98,8 +98,8 @@ def _updated(seen: View) -> Draft:
         current_pod_hash=seen.hash,
         attempt=0,
         restarted_at=seen.spec.restart_at,
-        duration=duration.updated(seen),
     )
+    status = replace(status, duration=duration.updated(seen, status))
     told = [events.normal(Reason.ROLLOUT_UPDATED, f"Updated to revision {seen.revision}{_git(seen)}")]
     if not (seen.blue_green and view.mode(seen, status) is Mode.INITIAL):
         started = f"Update to revision {seen.revision} ({seen.hash}) started"
@@ -156,6 +156,7 @@ def _adjusted(seen: View, old: RolloutStatus) -> RolloutStatus:
         status = replace(status, pause_conditions=(), controller_pause=False)
     if old.abort and old.aborted_at is None:
         status = replace(status, promote_full=False)
+    status = _switched(seen, status)
     index = _first_step(seen, status) if old.current_step_index is None else old.current_step_index
     if view.mode(seen, status) in (Mode.FAST, Mode.INITIAL, Mode.PROMOTED) or not seen.steps:
         index = _first_step(seen, status)
@@ -164,6 +165,17 @@ def _adjusted(seen: View, old: RolloutStatus) -> RolloutStatus:
     if progress.step_text(seen, index) == old.step and index == old.current_step_index:
         return status
     return _skipped_to(seen, status, index)
+
+
+def _switched(seen: View, status: RolloutStatus) -> RolloutStatus:
+    """What follows from an active Service that selects the current set already."""
+    service = seen.service(seen.blue_green.active_service) if seen.blue_green else None
+    is_switched = service is not None and service.selected_hash == seen.hash
+    if not is_switched or view.mode(seen, status) is not Mode.STEPPING:
+        return status
+    pauses = tuple(p for p in status.pause_conditions if p.reason is not PauseReason.BLUE_GREEN_PAUSE)
+    blue_green = replace(status.blue_green, scale_up_preview_check_point=True)
+    return replace(status, pause_conditions=pauses, blue_green=blue_green)
 
 
 def _skipped_to(seen: View, status: RolloutStatus, index: int | None) -> RolloutStatus:
@@ -280,4 +292,4 @@ def _git(seen: View) -> str:
 
 
 def _pods(seen: View) -> str:
-    return f"{available(seen.sets.current)} of {seen.sets.current.replicas} updated pods available"
+    return f"{available(seen.sets.current)} updated pods available"

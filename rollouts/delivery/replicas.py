@@ -76,7 +76,7 @@ def toward(sets: Sets, target: Pair, bounds: Limits) -> Sets:
     """
     while (after := pace(sets, target, bounds)) != sets:
         sets = after
-    return sets
+    return _yielded(sets, target)
 
 
 def pace(sets: Sets, target: Pair, bounds: Limits) -> Sets:
@@ -140,6 +140,23 @@ def _shrink(sets: Sets, target: Pair, bounds: Limits) -> Sets:
     return replace(
         sets, stable=sized(sets.stable, _kept(sets.stable, target.stable, bounds.fewest - elsewhere))
     )
+
+
+def _yielded(sets: Sets, target: Pair) -> Sets:
+    """Room for the current set where a broken stable and a superseded set hold all of it.
+
+    The superseded set cannot go, because it is all that is ready; stable's pods that are not ready can.
+    """
+    stable, current = sets.stable, sets.current
+    if stable is None or not stable.observed or not any(rs.replicas for rs in sets.others):
+        return sets
+    if available(current) < current.replicas:
+        return sets  # pods are on their way
+    count = min(stable.replicas - available(stable), target.canary - current.replicas)
+    if count <= 0:
+        return sets
+    stable, current = sized(stable, stable.replicas - count), sized(current, current.replicas + count)
+    return replace(sets, current=current, stable=stable)
 
 
 def _kept(rs: ReplicaSet, target: int, needed: int) -> int:

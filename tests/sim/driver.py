@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateSpec
-from rollouts.api.rollout import BlueGreenStrategy, CanaryStep, CanaryStrategy, Rollout, RolloutStatus
+from rollouts.api.rollout import BlueGreenStrategy, CanaryStep, CanaryStrategy, Phase, Rollout, RolloutStatus
 from rollouts.delivery import actions, replicas, view
 from rollouts.delivery.snapshot import Snapshot
 from tests import builders, status_linter
@@ -108,14 +108,24 @@ class Driver:
         cluster = self.cluster
         bounds = view.of(seen).limits
         total, available = self._total(), self._available()
+        before = {rs.hash: rs.replicas for rs in cluster.sets.values()}
         cluster.act(action)
         if not isinstance(action, actions.PatchReplicaSet | actions.CreateReplicaSet):
             return
         if seen.rollout.spec.strategy.canary is None:
+            self._check_active(seen, before)
             return
         assert self._total() <= max(total, bounds.most), f"above the surge: {action}"
         floor = min(available, bounds.fewest)
         assert self._available() >= floor, f"below what must be available: {action}"
+
+    def _check_active(self, seen: Snapshot, before: dict[str, int]) -> None:
+        """The set that users reach is never made smaller than the spec asks for."""
+        service = self.cluster.services["active"]
+        active = next((rs for rs in self.cluster.sets.values() if service and rs.hash == service.selected_hash), None)
+        if active is not None:
+            floor = min(before.get(active.hash, 0), seen.rollout.spec.replicas)
+            assert active.replicas >= floor, "the active set is scaled down"
 
     def _total(self) -> int:
         return sum(rs.replicas for rs in self.cluster.sets.values())
@@ -268,6 +278,45 @@ class Driver:
             if self.cluster.state() == before:
                 return
         raise AssertionError("does not come to rest")
+
+    def passes(self, seconds: float) -> None:
+        """Time goes by, with the controller woken when it asked to be."""
+        end = self.cluster.now + timedelta(seconds=seconds)
+        self.rests()
+        while (wake := self.cluster.decide().requeue_at) is not None and wake < end:
+            self.cluster.now = wake
+            self.rests()
+        self.cluster.now = end
+        self.rests()
+
+    def prevails(self, version: str = "v9", rounds: int = 60) -> None:
+        """A good version, analyses that succeed and people who promote: it must get through."""
+        self.cluster.edit(paused=False)
+        for _ in range(rounds):
+            if self.cluster.version in self.bad_versions or self.cluster.status.abort:
+                self.cluster.deploy(version)
+            self.passes(300)
+            if self.cluster.status.stable_rs.removeprefix("hash-") in self.bad_versions:
+                self.cluster.promote_full()  # pods of a broken stable would be waited for
+                self.passes(300)
+            if self.cluster.status.phase is Phase.HEALTHY:
+                return
+            for run in list(self.cluster.runs.values()):
+                if not run.phase.completed:
+                    self.cluster.finish_run(run.name, AnalysisPhase.SUCCESSFUL)
+            if self.cluster.status.pause_conditions:
+                self.cluster.promote()
+        raise AssertionError(f"does not get through: {self.cluster.status}")
+
+    def outcome(self) -> object:
+        """Everything that is left once the cluster rests."""
+        sets = {rs.hash: (rs.replicas, rs.available, rs.revision, rs.deadline) for rs in self.cluster.sets.values()}
+        runs = {run.name: (run.phase, run.terminating) for run in self.cluster.runs.values()}
+        selected = {name: service and service.selected_hash for name, service in self.cluster.services.items()}
+        status = self.cluster.status
+        conditions = tuple((c.type, c.status, c.reason, c.message) for c in status.conditions)
+        timeless = replace(status, conditions=(), best_available=0, last_progress_at=None)
+        return sets, runs, selected, timeless, conditions
 
     def twin(self) -> Driver:
         return copy.deepcopy(self)
