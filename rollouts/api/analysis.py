@@ -152,7 +152,10 @@ class Comparison:
 @dataclass(frozen=True, slots=True)
 class Metric:
     name: Annotated[str, Field("Name of the metric, unique in the template.", min_length=1)]
-    provider: Annotated[MetricProvider, Field("Where the value comes from.")]
+    provider: Annotated[
+        MetricProvider,
+        Field("Where the value comes from: exactly one.", schema={"minProperties": 1, "maxProperties": 1}),
+    ]
     interval: Annotated[timedelta | None, Field("Time between two measurements.")] = None
     initial_delay: Annotated[timedelta | None, Field("Time before the first measurement.")] = None
     count: Annotated[

@@ -11,7 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from rollouts.api.schema import JSON, Field, IntOrString, Rule
+from rollouts.api.schema import JSON, Field, IntOrString
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +190,9 @@ class InfluxdbMetric:
     profile: Annotated[str, Field("Secret with address, authToken and org. Default: influxdb.")] = ""
 
 
-_KINDS = "prometheus, web, datadog, newRelic, cloudWatch, graphite, influxdb, plugin"
-_EXACTLY_ONE = f"[{', '.join(f'has(self.{kind})' for kind in _KINDS.split(', '))}].exists_one(x, x)"
-
-
 @dataclass(frozen=True, slots=True)
 class MetricProvider:
-    RULES = (Rule(_EXACTLY_ONE, f"a metric needs exactly one provider of {_KINDS}"),)
+    """Exactly one of these."""
 
     prometheus: Annotated[PrometheusMetric | None, Field("Prometheus.")] = None
     web: Annotated[WebMetric | None, Field("Any HTTP API.")] = None
