@@ -172,7 +172,7 @@ def error_of(code: int, status: Mapping[str, Any], retry_after: float | None = N
         return NotFound(message)
     if code in (409, 410) or (code == 422 and _is_precondition(status)):
         return Conflict(message)
-    if code in _RETRIED_STATUS and not _denied_by_webhook(message):
+    if code in _RETRIED_STATUS and not _is_about_the_content(message):
         return Transient(message, retry_after)
     return Rejected(message)
 
@@ -206,8 +206,10 @@ def _is_precondition(status: Mapping[str, Any]) -> bool:
     )
 
 
-def _denied_by_webhook(message: str) -> bool:
-    return message.startswith("admission webhook") and "denied the request" in message
+def _is_about_the_content(message: str) -> bool:
+    """A 500 that no retry will mend: a webhook says no, or an applied field is not in the schema."""
+    denied = message.startswith("admission webhook") and "denied the request" in message
+    return denied or message.startswith("failed to create typed patch object")
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
