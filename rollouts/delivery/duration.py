@@ -66,9 +66,9 @@ def _rolled_back(seen: View, status: RolloutStatus) -> CompletionStatus:
 
 
 def _goes_back(seen: View) -> bool:
-    """The template is that of stable, or of a set older than stable."""
+    """The template is that of stable, of a set older than stable, or one that was good before."""
     current, stable = seen.sets.current, seen.sets.stable
-    if seen.hash == seen.old.stable_rs:
+    if seen.hash == seen.old.stable_rs or seen.snapshot.fast_rollback:
         return True
     return stable is not None and bool(current.uid) and current.created_at < stable.created_at
 

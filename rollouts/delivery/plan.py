@@ -45,16 +45,13 @@ def decide(snapshot: Snapshot) -> Plan:
     if fault is not None:
         return invalid(seen.old, snapshot.rollout.metadata.generation, fault, snapshot.now)
     draft = phase.doubt(seen, phase.abort(seen, _begun(seen)))
-    restarting = restart.due(seen)
-    if restarting.evictions:  # counts cannot be trusted while pods are on their way out
-        return _restarted(seen, draft, restarting)
-    planned = _sizes(seen, draft.status)
-    draft, blocked_on = _walked(seen, draft, planned)
-    draft = _promoted(seen, draft, blocked_on)
-    planned = _annotated(seen, draft.status, _retired(seen, draft.status, planned))
-    draft = draft.to(replace(draft.status, restarted_at=restarting.restarted_at))
-    draft = draft.wake_at(restarting.wake_at) if restarting.wake_at else draft
-    return _assembled(seen, draft, planned, blocked_on)
+    restarting = restart.due(seen, draft.status)
+    counted = restart.discounted(seen, restarting.evictions)
+    planned = _sizes(counted, draft.status)
+    draft, blocked_on = _walked(counted, draft, planned)
+    draft = _promoted(counted, draft, blocked_on)
+    planned = _annotated(seen, draft.status, _retired(counted, draft.status, planned))
+    return _assembled(seen, _restarted(draft, restarting), planned, blocked_on, restarting.evictions)
 
 
 def collided(snapshot: Snapshot) -> Plan:
@@ -174,7 +171,9 @@ def _refreshed(seen: View, now: RolloutStatus) -> RolloutStatus:
     return now
 
 
-def _assembled(seen: View, draft: Draft, planned: Sets, blocked_on: Step | None) -> Plan:
+def _assembled(
+    seen: View, draft: Draft, planned: Sets, blocked_on: Step | None, evictions: tuple[Action, ...]
+) -> Plan:
     draft, started = _analysed(seen, draft, blocked_on)
     now = draft.status
     creates = not view.is_held(seen, now) and view.mode(seen, now) is not Mode.ABORTED
@@ -187,6 +186,7 @@ def _assembled(seen: View, draft: Draft, planned: Sets, blocked_on: Step | None)
         *switched,
         *resized.down,
         *resized.late,
+        *evictions,
         *started,
         *changes.outdated(seen, planned),
         *runs.outlived(seen, now),
@@ -201,9 +201,9 @@ def _waits_for_pods(now: RolloutStatus, blocked_on: Step | None) -> bool:
     return not isinstance(blocked_on, Wait | Analyse) and not now.pause_conditions
 
 
-def _restarted(seen: View, draft: Draft, restarting: restart.Restart) -> Plan:
-    draft = draft.wake_at(restarting.wake_at) if restarting.wake_at else draft
-    return _finished(seen, draft, restarting.evictions, seen.sets, waits_for_pods=False)
+def _restarted(draft: Draft, restarting: restart.Restart) -> Draft:
+    draft = draft.to(replace(draft.status, restarted_at=restarting.restarted_at))
+    return draft.wake_at(restarting.wake_at) if restarting.wake_at else draft
 
 
 def _finished(

@@ -39,10 +39,13 @@ def deadline(seen: View, status: RolloutStatus) -> datetime | None:
 
 
 def is_exceeded(seen: View, status: RolloutStatus) -> bool:
+    """The deadline has passed, by counts that are not old."""
+    return is_past(seen, status) and seen.sets.current.observed
+
+
+def is_past(seen: View, status: RolloutStatus) -> bool:
     end = deadline(seen, status)
-    if end is None or end > seen.snapshot.now:
-        return False
-    return seen.sets.current.observed and not _is_better(seen, status)
+    return end is not None and end <= seen.snapshot.now and not _is_better(seen, status)
 
 
 def clocked(seen: View, status: RolloutStatus, *, counting: bool) -> RolloutStatus:

@@ -5,11 +5,13 @@ Decides order and number; the eviction API decides whether a PodDisruptionBudget
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from rollouts.api.rollout import RolloutStatus
 from rollouts.delivery.actions import EvictPod
-from rollouts.delivery.snapshot import Pod
+from rollouts.delivery.snapshot import Pod, ReplicaSet
 from rollouts.delivery.view import View
 
 AGAIN = timedelta(seconds=30)
@@ -24,9 +26,9 @@ class Restart:
     wake_at: datetime | None = None
 
 
-def due(seen: View) -> Restart:
+def due(seen: View, status: RolloutStatus) -> Restart:
     """Pods older than restartAt: stable first, then current, then others (argo-rollouts: rollout/restart.go)."""
-    at, done = seen.spec.restart_at, seen.old.restarted_at
+    at, done = seen.spec.restart_at, status.restarted_at
     if at is None or at == done:
         return Restart(restarted_at=done)
     if at > seen.snapshot.now:
@@ -39,6 +41,23 @@ def due(seen: View) -> Restart:
         return Restart(restarted_at=at)
     evicted = [pod for pod in sorted(old, key=lambda p: _rank(seen, p)) if not pod.deleting][: _allowed(seen)]
     return Restart(tuple(EvictPod(p.name, p.uid) for p in evicted), done, seen.now + AGAIN)
+
+
+def discounted(seen: View, evictions: tuple[EvictPod, ...]) -> View:
+    """What is left once the evictions are carried out: they must not be counted on by the same plan."""
+    gone = Counter(pod.pod_template_hash for pod in _evicted(seen, evictions) if pod.available)
+    if not gone:
+        return seen
+    return replace(seen, sets=seen.sets.each(lambda rs: _without(rs, gone[rs.pod_template_hash])))
+
+
+def _evicted(seen: View, evictions: tuple[EvictPod, ...]) -> list[Pod]:
+    names = {eviction.name for eviction in evictions}
+    return [pod for pod in seen.snapshot.pods if pod.name in names]
+
+
+def _without(rs: ReplicaSet, gone: int) -> ReplicaSet:
+    return replace(rs, available_replicas=max(0, rs.available_replicas - gone)) if gone else rs
 
 
 def _allowed(seen: View) -> int:

@@ -91,7 +91,9 @@ def invalid(old: RolloutStatus, generation: int, error: SpecError, now: datetime
 
 
 def is_timed_out(seen: View, status: RolloutStatus) -> bool:
-    return not status.abort and progress.is_exceeded(seen, status)
+    """The deadline has passed; told again and again until there is progress, also by old counts."""
+    past = progress.is_exceeded(seen, status) or (was_timed_out(seen.old) and progress.is_past(seen, status))
+    return past and not status.abort
 
 
 def was_timed_out(old: RolloutStatus) -> bool:

@@ -122,7 +122,9 @@ class Driver:
     def _check_active(self, seen: Snapshot, before: dict[str, int]) -> None:
         """The set that users reach is never made smaller than the spec asks for."""
         service = self.cluster.services["active"]
-        active = next((rs for rs in self.cluster.sets.values() if service and rs.hash == service.selected_hash), None)
+        active = next(
+            (rs for rs in self.cluster.sets.values() if service and rs.hash == service.selected_hash), None
+        )
         if active is not None:
             floor = min(before.get(active.hash, 0), seen.rollout.spec.replicas)
             assert active.replicas >= floor, "the active set is scaled down"
@@ -310,9 +312,14 @@ class Driver:
 
     def outcome(self) -> object:
         """Everything that is left once the cluster rests."""
-        sets = {rs.hash: (rs.replicas, rs.available, rs.revision, rs.deadline) for rs in self.cluster.sets.values()}
+        sets = {
+            rs.hash: (rs.replicas, rs.available, rs.revision, rs.deadline)
+            for rs in self.cluster.sets.values()
+        }
         runs = {run.name: (run.phase, run.terminating) for run in self.cluster.runs.values()}
-        selected = {name: service and service.selected_hash for name, service in self.cluster.services.items()}
+        selected = {
+            name: service and service.selected_hash for name, service in self.cluster.services.items()
+        }
         status = self.cluster.status
         conditions = tuple((c.type, c.status, c.reason, c.message) for c in status.conditions)
         timeless = replace(status, conditions=(), best_available=0, last_progress_at=None)
