@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollouts.api.application import REFRESH_ANNOTATION, RETRY_ANNOTATION, SYNC_ANNOTATION
-from rollouts.cli import output, screen
+from rollouts.cli import completion, output, screen
 from rollouts.cli.facts import dig
 from rollouts.cli.live import Live, Source
 from rollouts.cli.output import AllNamespaces, Format, Output, Watch
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 ApplicationName = Annotated[
-    str, typer.Argument(metavar="NAME", help="Name of the Application.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="Name of the Application.",
+        show_default=False,
+        autocompletion=completion.application_names,
+    ),
 ]
 
 

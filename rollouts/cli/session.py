@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from rollouts.api.meta import Names
+from rollouts.cli import completion
 from rollouts.cli import target as targets
 from rollouts.cli.target import ApiGroup, CliError, Context, Kubeconfig, Namespace, Target
 from rollouts.errors import NotFound
@@ -94,7 +95,15 @@ def verb(
     return register
 
 
-RolloutName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the Rollout.", show_default=False)]
+RolloutName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="Name of the Rollout.",
+        show_default=False,
+        autocompletion=completion.rollout_names,
+    ),
+]
 
 _FLAGS = {"namespace": Namespace, "kubeconfig": Kubeconfig, "context": Context, "api_group": ApiGroup}
 
