@@ -1,59 +1,109 @@
-"""The whole system: the session's sandbox and the rights that the chart gives to the controller."""
+"""The whole system: the session's sandbox, and the controller under the chart's own ServiceAccount."""
 
 from __future__ import annotations
 
-import itertools
-import json
-import subprocess
+import asyncio
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
+import pytest_asyncio
 
+from rollouts import kube as kubes
 from rollouts import sandbox
-from rollouts.kube import Kube, resources
+from rollouts.kube import Kube
+from tests.e2e import installation
+from tests.e2e.installation import Controller, Installation
+from tests.e2e.together import Scenarios, under_way
 from tests.e2e.world import World, Worlds
 
-_CHART = Path(__file__).parents[2] / "charts" / "rollouts"
-_NAMESPACE = "rollouts-system"
-_RBAC = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
-_numbers = itertools.count(1)
+_LOG_LINES = 80
+_WORLDS = 3
 
 
 @pytest.fixture(scope="session")
-def account(cluster: sandbox.Sandbox) -> Path:
-    """A kubeconfig of the chart's ServiceAccount, with exactly the rights that the chart gives to it."""
-    helm = (str(cluster.binaries.helm), "template", "rollouts", str(_CHART), f"--namespace={_NAMESPACE}")
-    rendered = subprocess.run(helm, check=True, capture_output=True, text=True).stdout
-    objects = [o for o in yaml.safe_load_all(rendered) if o and o["kind"] in _RBAC]
-    (name,) = (o["metadata"]["name"] for o in objects if o["kind"] == "ServiceAccount")
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _NAMESPACE}}
-    _apply(cluster, namespace, *objects)
-    return cluster.kubeconfig_for_service_account(_NAMESPACE, name)
+def installed(cluster: sandbox.Sandbox) -> Installation:
+    return installation.install(cluster)
 
 
-def _apply(cluster: sandbox.Sandbox, *objects: Any) -> None:
-    kubectl = (str(cluster.binaries.kubectl), f"--kubeconfig={cluster.kubeconfig}")
-    body = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-    subprocess.run([*kubectl, "apply", "-f", "-"], input=body, text=True, check=True, capture_output=True)
+@pytest.fixture(scope="session")
+def controller(installed: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
+    """The one controller of the cluster."""
+    process = installed.controller(tmp_path_factory.mktemp("controller"))
+    process.start()
+    yield process
+    assert process.stop() == 0
 
 
 @pytest.fixture
-def worlds(cluster: sandbox.Sandbox, kube: Kube, account: Path, tmp_path: Path) -> Worlds:
-    """Namespaces, each with a directory for a controller of its own."""
-
-    async def make() -> World:
-        name = f"e2e-{next(_numbers)}"
-        directory = tmp_path / name
-        directory.mkdir()
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-        await kube.create(resources.NAMESPACE, body, field_manager="tests")
-        return World(kube, name, account, cluster=cluster, directory=directory)
-
-    return Worlds(make)
+def worlds(kube: Kube, installed: Installation, tmp_path: Path) -> Worlds:
+    """Namespaces; they bring their own controllers."""
+    return Worlds(kube, installed, tmp_path)
 
 
 @pytest.fixture
-async def world(worlds: Worlds) -> World:
-    return await worlds.new()
+async def world(worlds: Worlds, controller: Controller) -> World:
+    """A namespace that the controller of the cluster serves."""
+    return await replace(worlds, process=controller).new()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_kube(cluster: sandbox.Sandbox) -> AsyncIterator[Kube]:
+    """The administrator's client, for scenarios that outlive a test."""
+    client = await kubes.connect(str(cluster.kubeconfig))
+    yield client
+    await client.close()
+
+
+@pytest.fixture(scope="module")
+def shared_worlds(
+    shared_kube: Kube,
+    installed: Installation,
+    controller: Controller,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Worlds:
+    return Worlds(shared_kube, installed, tmp_path_factory.mktemp("worlds"), controller)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scenarios(
+    request: pytest.FixtureRequest, shared_worlds: Worlds
+) -> AsyncIterator[Mapping[str, asyncio.Task[None]]]:
+    """Those of the module that are wanted, under way."""
+    of_module: Scenarios = request.module.SCENARIOS
+    items = (item for item in request.session.items if item.getparent(pytest.Module) is request.node)
+    wanted = [scenario for item in items if (scenario := _scenario(item))]
+    async with under_way(of_module.known, wanted, shared_worlds) as started:
+        yield started
+
+
+def _scenario(item: pytest.Item) -> str:
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get("scenario", "")) if callspec else ""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say of a test that failed what its namespaces and its controllers say."""
+    del call
+    report = yield
+    if report.when == "call" and report.failed:
+        report.sections += _told(item)
+    return report
+
+
+def _told(item: pytest.Item) -> Iterator[tuple[str, str]]:
+    arguments = getattr(item, "funcargs", {})
+    process = arguments.get("controller")
+    if isinstance(process, Controller):
+        yield "controller", _tail(process.log)
+    for worlds in (w for w in arguments.values() if isinstance(w, Worlds)):
+        for world in worlds.made.get(_scenario(item), ())[-_WORLDS:]:
+            yield world.namespace, world.what_happened()
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text().splitlines()[-_LOG_LINES:]) if log.exists() else ""

@@ -127,7 +127,7 @@ async def test_killed_anywhere_a_release_ends_the_same_by_the_same_steps(
 
 async def released(world: World, spec: Object, *, deaths: Iterable[int]) -> Outcome:
     """Deploy a first version and release a second one, with a controller that dies at these boundaries."""
-    settings = replace(world.settings, prometheus_address=world.cluster.prometheus_url)
+    settings = replace(world.settings, prometheus_address=world.installation.cluster.prometheus_url)
     await world.create(TEMPLATE)
     for name in ("web", "web-preview"):
         await world.create(service(name))
@@ -158,13 +158,15 @@ async def filmed(world: World) -> AsyncIterator[Film]:
             if event in ("ADDED", "MODIFIED"):
                 frames.append(body)
 
-    cameras = [asyncio.create_task(watch(*kind)) for kind in kinds.items()]
+    cameras = [asyncio.create_task(watch(*kind), name=kind[0]) for kind in kinds.items()]
     try:
         yield film
     finally:
+        broken = [camera.get_name() for camera in cameras if camera.done()]
         for camera in cameras:
             camera.cancel()
         await asyncio.gather(*cameras, return_exceptions=True)
+    assert not broken, f"the watch of {broken} has ended"
 
 
 async def _has_settled(world: World) -> bool:
