@@ -69,7 +69,10 @@ def available(rs: ReplicaSet) -> int:
 
 
 def sized(rs: ReplicaSet, replicas: int) -> ReplicaSet:
-    return rs if rs.replicas == replicas else replace(rs, replicas=replicas)
+    """The set with another size. Pods that it does not ask for now are not counted on when it grows."""
+    if rs.replicas == replicas:
+        return rs
+    return replace(rs, replicas=replicas, available_replicas=min(rs.available_replicas, rs.replicas))
 
 
 def revision(sets: Sets, status: RolloutStatus) -> int:

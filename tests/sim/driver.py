@@ -7,6 +7,7 @@ asserted here, what must hold once the faults stop in `converges`. One seed is o
 from __future__ import annotations
 
 import copy
+import functools
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -68,6 +69,10 @@ def _random_blue_green(rng: random.Random) -> BlueGreenStrategy:
         pre_promotion_analysis=builders.analysis("success-rate") if rng.random() < 0.3 else None,
         post_promotion_analysis=builders.analysis("success-rate") if rng.random() < 0.3 else None,
     )
+
+
+def _ready(now: dict[str, bool], version: str) -> bool:
+    return now.get(version, True)
 
 
 class Driver:
@@ -309,6 +314,43 @@ class Driver:
             if self.cluster.status.pause_conditions:
                 self.cluster.promote()
         raise AssertionError(f"does not get through: {self.cluster.status}")
+
+    def crash_loops(self, rounds: int) -> None:
+        """Pods of the current set start, are ready for a moment and die, again and again."""
+        self.rests()
+        for count in range(rounds):
+            self.cluster.now += timedelta(seconds=15)
+            self.cluster.replica_set_controller()
+            ready_now = {self.cluster.version: count % 2 == 1}
+            self.cluster.make_ready(functools.partial(_ready, ready_now))
+            while self.step():
+                pass
+
+    @property
+    def can_go_back(self) -> bool:
+        """There is another set that is stable, and its pods come up."""
+        stable = self.cluster.status.stable_rs
+        exists = any(rs.hash == stable for rs in self.cluster.sets.values())
+        good = stable.removeprefix("hash-") not in self.bad_versions
+        return exists and good and stable != self.cluster.status.current_pod_hash
+
+    @property
+    def is_back(self) -> bool:
+        cluster = self.cluster
+        stable = cluster.status.stable_rs.removeprefix("hash-")
+        replicas = cluster.rollout.spec.replicas
+        if not cluster.status.abort or cluster.size(stable) != replicas:
+            return False
+        if cluster.rollout.spec.strategy.canary is not None:
+            return set(cluster.sizes()) <= {stable}
+        return replicas == 0 or cluster.selected("active") == stable
+
+    @property
+    def is_over_or_waits(self) -> bool:
+        status = self.cluster.status
+        running = any(not run.phase.completed for run in self.cluster.runs.values())
+        progressing = status.phase is Phase.PROGRESSING
+        return not progressing or running or status.stable_rs == status.current_pod_hash
 
     def outcome(self) -> object:
         """Everything that is left once the cluster rests."""
