@@ -22,7 +22,7 @@ from rollouts.controller.cache import Key, Store
 from rollouts.controller.events import Recorder
 from rollouts.controller.observe import Stores
 from rollouts.controller.records import KnownRollout, Malformed
-from rollouts.controller.writes import Writer, merge_difference
+from rollouts.controller.writes import Checkpoint, Writer, merge_difference, no_checkpoint
 from rollouts.delivery.actions import (
     Action,
     CreateAnalysisRun,
@@ -38,16 +38,9 @@ from rollouts.delivery.actions import (
 from rollouts.errors import Conflict, NotFound, Rejected, Transient
 from rollouts.kube import resources
 
-__all__ = ["Applier", "Checkpoint", "NameTaken", "PodsRefused", "no_checkpoint"]
+__all__ = ["Applier", "NameTaken", "PodsRefused"]
 
 log = logging.getLogger(__name__)
-
-Checkpoint = Callable[[str], None]
-"""Called before the first write of a plan and after each one, with the name of what was written."""
-
-
-def no_checkpoint(_: str) -> None:
-    return
 
 
 class NameTaken(Exception):

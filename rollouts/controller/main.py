@@ -19,8 +19,8 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily
 
 from rollouts import kube as kubes
+from rollouts.api.meta import APPLICATION_GROUP
 from rollouts.controller import applications, door, health, wiring
-from rollouts.controller.apply import Checkpoint, no_checkpoint
 from rollouts.controller.cache import Store
 from rollouts.controller.lease import AlwaysHeld, Leadership, Lease
 from rollouts.controller.loop import Controller, work
@@ -28,6 +28,7 @@ from rollouts.controller.metrics import Metrics
 from rollouts.controller.parts import Environment, Part
 from rollouts.controller.queue import Priority
 from rollouts.controller.sweep import Sweeper
+from rollouts.controller.writes import Checkpoint, no_checkpoint
 from rollouts.errors import LostLease
 from rollouts.kube import Kube, resources
 from rollouts.settings import Settings
@@ -82,7 +83,9 @@ class Process:
         self._settings = settings
         self._stores: tuple[Store[Any], ...] = tuple(s for part in parts for s in part.stores)
         self._controllers: tuple[Controller, ...] = tuple(c for part in parts for c in part.controllers)
-        self._sweeper = Sweeper(kube, self._stores, settings.namespace, settings.resync_seconds)
+        self._sweeper = Sweeper(
+            kube, self._stores, settings.namespace, settings.resync_seconds, required=self._is_required
+        )
         self._in_sync = asyncio.Event()
         self._leading = asyncio.Event()
         self._servers = self._new_servers()
@@ -156,6 +159,10 @@ class Process:
         log.info("in sync: %s", ", ".join(f"{len(s)} {s.resource.plural}" for s in self._stores))
         self._in_sync.set()
         await self._sweeper.run(self._resync)
+
+    def _is_required(self, store: Store[Any]) -> bool:
+        """Where the Rollouts of another group are served, Applications may not be installed at all."""
+        return store.resource.group != APPLICATION_GROUP or self._settings.api_group == APPLICATION_GROUP
 
     def _resync(self) -> None:
         for controller in self._controllers:

@@ -45,12 +45,19 @@ class Sweeper:
     """Sweeps all stores: once at start, then for ever, one kind after the other."""
 
     def __init__(
-        self, kube: Kube, stores: Sequence[Store[Any]], namespace: str, every_seconds: float
+        self,
+        kube: Kube,
+        stores: Sequence[Store[Any]],
+        namespace: str,
+        every_seconds: float,
+        *,
+        required: Callable[[Store[Any]], bool],
     ) -> None:
         self._kube = kube
         self._stores = stores
         self._namespace = namespace
         self._every_seconds = every_seconds
+        self._required = required
         self._last_finished = 0.0
 
     @property
@@ -59,7 +66,7 @@ class Sweeper:
         return time.monotonic() - self._last_finished
 
     async def start(self) -> None:
-        """Every kind once. Waits for an API server that is not there yet, and for missing CRDs."""
+        """Every kind once. Waits for an API server that is not there yet, and for required CRDs."""
         for store in self._stores:
             while True:
                 if await self._swept(store):
@@ -80,8 +87,10 @@ class Sweeper:
         try:
             count = await sweep(self._kube, store, self._namespace)
         except NotFound:
-            log.warning("no %s on this API server: are the CRDs installed?", store.resource.plural)
-            return False
+            if self._required(store):
+                log.warning("no %s on this API server: are the CRDs installed?", store.resource.plural)
+                return False
+            return True
         except (Conflict, Transient) as e:
             log.warning("list of %s broke off: %s", store.resource.plural, e)
             return False

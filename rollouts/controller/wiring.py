@@ -12,7 +12,7 @@ from analysis import providers
 from analysis.pool import Pool
 from rollouts.api.analysis import AnalysisTemplateSpec
 from rollouts.controller import gauges, measure, observe, reconcile, records, runs
-from rollouts.controller.apply import Applier, Checkpoint, no_checkpoint
+from rollouts.controller.apply import Applier
 from rollouts.controller.cache import Change, Key, Store
 from rollouts.controller.events import Recorder
 from rollouts.controller.links import Links
@@ -23,7 +23,7 @@ from rollouts.controller.parts import Environment, Part
 from rollouts.controller.queue import Queue
 from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.runs import KnownRun
-from rollouts.controller.writes import Writer
+from rollouts.controller.writes import Checkpoint, Writer, no_checkpoint
 from rollouts.delivery import snapshot
 from rollouts.errors import SpecError
 from rollouts.kube import resources

@@ -6,16 +6,23 @@ a stale record costs a retry, never a wrong move.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rollouts.controller.cache import Key, Record, Store
 from rollouts.errors import Conflict, NotFound, Rejected
 from rollouts.kube import Kube
 
-__all__ = ["Writer", "merge_difference"]
+__all__ = ["Checkpoint", "Writer", "merge_difference", "no_checkpoint"]
 
 _ABSENT = object()
+
+Checkpoint = Callable[[str], None]
+"""Called before the first write of a decision and after each one, with the name of what was written."""
+
+
+def no_checkpoint(_: str) -> None:
+    return
 
 
 class Writer:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from rollouts import kube as kubes
 from rollouts.controller import main
-from rollouts.controller.apply import Checkpoint, no_checkpoint
+from rollouts.controller.writes import Checkpoint, no_checkpoint
 from rollouts.errors import Conflict, NotFound
 from rollouts.kube import Kube, Resource, resources
 from rollouts.settings import Settings

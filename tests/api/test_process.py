@@ -130,7 +130,9 @@ async def test_metrics_are_those_of_the_peer_and_ours(bench: Bench, tmp_path: Pa
         assert one.process.returncode is None
 
     labels = f'name="web",namespace="{bench.namespace}"'
-    assert f'rollout_info{{{labels},phase="Healthy",strategy="canary",traffic_router=""}} 1.0' in _sorted(text)
+    assert f'rollout_info{{{labels},phase="Healthy",strategy="canary",traffic_router=""}} 1.0' in _sorted(
+        text
+    )
     assert f"rollout_info_replicas_available{{{labels}}} 2.0" in _sorted(text)
     for name in ("rollout_reconcile_count", "rollout_events_total", "rollouts_controller_queue_depth"):
         assert name in text
