@@ -20,10 +20,10 @@ from rollouts.settings import Settings
 T = TypeVar("T")
 Object = dict[str, Any]
 
-_POLL_SECONDS = 0.03
+_POLL_SECONDS = 0.1
 
 
-async def eventually(question: Callable[[], Awaitable[T]], *, seconds: float = 30) -> T:
+async def eventually(question: Callable[[], Awaitable[T]], *, seconds: float = 60) -> T:
     """The first answer that is true; fails with the last one."""
     deadline = time.monotonic() + seconds
     while not (answer := await question()):
