@@ -170,10 +170,11 @@ async def filmed(world: World) -> AsyncIterator[Film]:
 
 
 async def _has_settled(world: World) -> bool:
-    """The old pods are gone."""
+    """The old pods are gone, and the status says so."""
     sizes = await world.replicas("web")
     old = [s for s in await world.list("ReplicaSet") if s["status"].get("replicas")]
-    return sizes["1"] == 0 and len(old) == 1
+    rollout = await world.get("Rollout", "web")
+    return sizes["1"] == 0 and len(old) == 1 and rollout["status"]["replicas"] == rollout["spec"]["replicas"]
 
 
 async def _outcome(world: World, film: Film) -> Outcome:
