@@ -63,6 +63,12 @@ class Controller:
         found = re.findall(r'api_requests_total\{kind="(\w+)",verb="(\w+)"\} (\S+)', text)
         return {(verb, kind): int(float(count)) for kind, verb, count in found}
 
+    def queued(self, name: str) -> int:
+        """Keys that wait or are handled in the queue of this name."""
+        text = httpx.get(f"{self.metrics}/metrics", trust_env=False).text
+        found = re.findall(rf'queue_(?:depth|busy)\{{controller="{name}"\}} (\S+)', text)
+        return sum(int(float(count)) for count in found)
+
     def is_ready(self) -> bool:
         try:
             return httpx.get(f"{self.health}/readyz", trust_env=False).status_code == 200

@@ -73,10 +73,16 @@ class Kube:
         return Page(tuple(item for page in pages for item in page.items), pages[-1].resource_version)
 
     async def pages(
-        self, resource: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        page_size: int = _PAGE_SIZE,
     ) -> AsyncIterator[Page]:
         """Every object of a kind, chunk by chunk, as of one instant. `Conflict`: too slow, start again."""
-        query = {"limit": str(_PAGE_SIZE), "labelSelector": label_selector, "fieldSelector": field_selector}
+        query = {"limit": str(page_size), "labelSelector": label_selector, "fieldSelector": field_selector}
         while True:
             body = await self._transport.request("GET", resource.path(namespace), query=query)
             items = tuple(_typed(item, resource) for item in body.get("items") or ())
