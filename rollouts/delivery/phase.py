@@ -28,7 +28,7 @@ def begin(seen: View) -> Draft:
     old = seen.old
     if old.current_pod_hash != seen.hash:
         return _updated(seen)
-    if old.current_step_hash != progress.step_hash(seen.canary) and not _is_adopted(seen):
+    if old.current_step_hash != seen.step_hash and not _is_adopted(seen):
         return Draft(_from_the_start(seen, old))
     if old.aborted_at is not None and not old.abort:
         return _retried(seen, old)
@@ -41,7 +41,8 @@ def abort(seen: View, draft: Draft) -> Draft:
     """Ends the update where a person, an analysis or the deadline says so."""
     status = draft.status
     if view.mode(seen, status) is Mode.PROMOTED:
-        return draft.to(_cleared(status))
+        asked = status.abort or status.aborted_at or status.promote_full or status.controller_pause
+        return draft.to(_cleared(status)) if asked or status.pause_conditions else draft
     if status.abort and status.aborted_at is not None:
         return draft
     reason = _by_person(seen, status) or _by_analysis(seen, status) or _by_deadline(seen, status)
@@ -113,7 +114,7 @@ def _from_the_start(seen: View, old: RolloutStatus) -> RolloutStatus:
     """All steps again, with nothing of the last try but its number."""
     status = replace(
         _cleared(old),
-        current_step_hash=progress.step_hash(seen.canary),
+        current_step_hash=seen.step_hash,
         current_step_started_at=seen.now,
         canary=CanaryStatus(weights=old.canary.weights),
         blue_green=replace(
@@ -152,7 +153,8 @@ def _retried(seen: View, old: RolloutStatus) -> Draft:
 def _adjusted(seen: View, old: RolloutStatus) -> RolloutStatus:
     """The old status with a step index that exists, and as a promotion by a person leaves it."""
     status = old
-    if view.mode(seen, status) in (Mode.FAST, Mode.INITIAL, Mode.PROMOTED):
+    waits = status.pause_conditions or status.controller_pause
+    if waits and view.mode(seen, status) in (Mode.FAST, Mode.INITIAL, Mode.PROMOTED):
         status = replace(status, pause_conditions=(), controller_pause=False)
     if old.abort and old.aborted_at is None:
         status = replace(status, promote_full=False)

@@ -130,15 +130,18 @@ def _retired(seen: View, now: RolloutStatus, planned: Sets) -> Sets:
 
 def _annotated(seen: View, now: RolloutStatus, planned: Sets) -> Sets:
     """What sets remember of the Rollout. A set that is used again gets the highest revision number."""
-    current, stable = planned.current, planned.stable
-    if not current.uid or seen.old.current_pod_hash != seen.hash:
-        current = replace(current, git_revision=seen.git_revision)
-    current = replace(_sized_for(seen, current), revision=seen.revision)
+    current, stable = _sized_for(seen, planned.current), planned.stable
+    begins = not current.uid or seen.old.current_pod_hash != seen.hash
+    if begins or current.revision != seen.revision:
+        git_revision = seen.git_revision if begins else current.git_revision
+        current = replace(current, revision=seen.revision, git_revision=git_revision)
     return replace(planned, current=current, stable=_sized_for(seen, stable) if stable else None)
 
 
 def _sized_for(seen: View, rs: ReplicaSet) -> ReplicaSet:
-    return replace(rs, desired_replicas=seen.replicas) if rs.replicas else rs
+    if not rs.replicas or rs.desired_replicas == seen.replicas:
+        return rs
+    return replace(rs, desired_replicas=seen.replicas)
 
 
 def _analysed(seen: View, draft: Draft, blocked_on: Step | None) -> tuple[Draft, tuple[Action, ...]]:
@@ -202,7 +205,8 @@ def _waits_for_pods(now: RolloutStatus, blocked_on: Step | None) -> bool:
 
 
 def _restarted(draft: Draft, restarting: restart.Restart) -> Draft:
-    draft = draft.to(replace(draft.status, restarted_at=restarting.restarted_at))
+    if draft.status.restarted_at != restarting.restarted_at:
+        draft = draft.to(replace(draft.status, restarted_at=restarting.restarted_at))
     return draft.wake_at(restarting.wake_at) if restarting.wake_at else draft
 
 
@@ -210,7 +214,7 @@ def _finished(
     seen: View, draft: Draft, actions: tuple[Action, ...], planned: Sets, *, waits_for_pods: bool
 ) -> Plan:
     now = draft.status
-    if not now.pause_conditions and not view.is_held(seen, now):
+    if now.controller_pause and not now.pause_conditions and not view.is_held(seen, now):
         now = replace(now, controller_pause=False)
     now = status.finished(seen, now, waits_for_pods=waits_for_pods)
     facts = [*draft.events, *_timed_out(seen, now)]

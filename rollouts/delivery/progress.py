@@ -1,4 +1,4 @@
-"""How far the update is: the identity and text of its steps, and the clock of the progress deadline.
+"""How far the update is: the text of its steps, and the clock of the progress deadline.
 
 The clock measures net progress: it is set back only when the update comes nearer to its end than ever
 before, so that a pod which is ready for a moment, again and again, does not renew the deadline for ever. It
@@ -7,23 +7,12 @@ stands still while somebody or an analysis is waited for. Called by `phase` and 
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from rollouts.api.parse import dump
-from rollouts.api.podtemplate import fnv32a, safe_encode
-from rollouts.api.rollout import CanaryStrategy, RolloutStatus
+from rollouts.api.rollout import RolloutStatus
 from rollouts.delivery.sets import available
 from rollouts.delivery.view import View
-
-
-def step_hash(canary: CanaryStrategy | None) -> str:
-    """Identifies the steps of a canary; empty for blue-green."""
-    if canary is None:
-        return ""
-    steps = [dump(step) for step in canary.steps]
-    return safe_encode(str(fnv32a(json.dumps(steps, separators=(",", ":")).encode())))
 
 
 def step_text(seen: View, index: int | None) -> str:
@@ -50,6 +39,8 @@ def is_past(seen: View, status: RolloutStatus) -> bool:
 
 def clocked(seen: View, status: RolloutStatus, *, counting: bool) -> RolloutStatus:
     """The status with the clock as this decision leaves it."""
+    if not counting and status.last_progress_at is None and not status.best_available:
+        return status
     if not counting:
         return replace(status, last_progress_at=None, best_available=0)
     moved = (status.stable_rs, status.current_step_index) != (seen.old.stable_rs, seen.old.current_step_index)

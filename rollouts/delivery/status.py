@@ -11,9 +11,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from rollouts.api.meta import Condition, ConditionType, Reason
+from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Condition, ConditionType, Reason
 from rollouts.api.parse import stamp
-from rollouts.api.rollout import LabelSelector, Phase, RolloutStatus, TrafficWeights, WeightDestination
+from rollouts.api.rollout import (
+    BlueGreenStatus,
+    CanaryStatus,
+    LabelSelector,
+    Phase,
+    RolloutStatus,
+    TrafficWeights,
+    WeightDestination,
+)
 from rollouts.delivery import duration, events, progress, services
 from rollouts.delivery.actions import Plan
 from rollouts.delivery.sets import available
@@ -53,19 +61,22 @@ class _Says:
 
 def finished(seen: View, status: RolloutStatus, *, waits_for_pods: bool) -> RolloutStatus:
     """The status with everything that follows from it and from the observed sets."""
-    status = _counted(seen, status)
     status = _settled(seen, status)
     healthy = _is_healthy(seen, status)
     promoted = status.stable_rs == seen.hash
-    counting = not status.abort and not seen.spec.paused and not status.pause_conditions
+    counting = not (status.abort or seen.spec.paused or status.pause_conditions)
     waits = (promoted and not healthy) or (not promoted and waits_for_pods)
     status = progress.clocked(seen, status, counting=counting and waits)
-    whole = available(seen.sets.current) >= seen.replicas
-    status = replace(status, duration=duration.measured(seen, status, done=promoted and whole))
-    says = _conditions(seen, status, healthy=healthy)
-    status = replace(status, conditions=_timed(seen.old.conditions, says, seen.now))
-    phase, message = _phase(seen, status, healthy=healthy)
-    return replace(status, phase=phase, message=message)
+    done = promoted and available(seen.sets.current) >= seen.replicas
+    conditions = _timed(seen.old.conditions, _conditions(seen, status, healthy=healthy), seen.now)
+    phase, message = _phase(seen, status, conditions, healthy=healthy)
+    return replace(
+        status,
+        duration=duration.measured(seen, status, done=done),
+        conditions=conditions,
+        phase=phase,
+        message=message,
+    )
 
 
 def invalid(old: RolloutStatus, generation: int, error: SpecError, now: datetime) -> Plan:
@@ -132,36 +143,17 @@ def selector_text(selector: LabelSelector, pod_template_hash: str = "") -> str:
             case _:
                 terms.append((term.key, f"!{term.key}"))
     if pod_template_hash:
-        key = "rollouts-pod-template-hash"
-        terms.append((key, f"{key}={pod_template_hash}"))
+        terms.append((POD_TEMPLATE_HASH_LABEL, f"{POD_TEMPLATE_HASH_LABEL}={pod_template_hash}"))
     return ",".join(text for _, text in sorted(terms))
 
 
-def _counted(seen: View, status: RolloutStatus) -> RolloutStatus:
+def _settled(seen: View, status: RolloutStatus) -> RolloutStatus:
+    """Counters, and fields that are a view of others. Blue-green counts the pods that users reach."""
     sets = tuple(seen.sets)
     active = seen.sets.named(status.blue_green.active_selector) if seen.blue_green else None
-    counted: Iterable[ReplicaSet] = (active,) if active else sets
-    counted = tuple(counted)
-    return replace(
-        status,
-        replicas=sum(rs.current_replicas for rs in sets),
-        updated_replicas=seen.sets.current.current_replicas,
-        ready_replicas=sum(rs.ready_replicas for rs in counted),
-        available_replicas=sum(rs.available_replicas for rs in counted),
-        hpa_replicas=sum(rs.current_replicas for rs in counted),
-        selector=selector_text(seen.spec.selector, active.pod_template_hash if active else ""),
-    )
-
-
-def _settled(seen: View, status: RolloutStatus) -> RolloutStatus:
-    """Fields that are a view of others."""
+    serving = (active,) if active else sets
     stable = seen.sets.current if status.stable_rs == seen.hash else seen.sets.stable
-    canary, blue_green = status.canary, status.blue_green
-    if seen.canary is not None:
-        canary = replace(canary, weights=_weights(seen, status))
-    else:
-        canary = replace(canary, weights=None)
-        blue_green = replace(blue_green, preview_selector=services.preview(seen, status))
+    canary, blue_green = _strategies(seen, status)
     return replace(
         status,
         observed_generation=str(seen.snapshot.rollout.metadata.generation),
@@ -170,9 +162,22 @@ def _settled(seen: View, status: RolloutStatus) -> RolloutStatus:
         step=progress.step_text(seen, status.current_step_index),
         git_revision=seen.git_revision,
         stable_git_revision=_stable_git_revision(seen, status, stable),
+        replicas=sum(rs.current_replicas for rs in sets),
+        updated_replicas=seen.sets.current.current_replicas,
+        ready_replicas=sum(rs.ready_replicas for rs in serving),
+        available_replicas=sum(rs.available_replicas for rs in serving),
+        hpa_replicas=sum(rs.current_replicas for rs in serving),
+        selector=selector_text(seen.spec.selector, active.pod_template_hash if active else ""),
         canary=canary,
         blue_green=blue_green,
     )
+
+
+def _strategies(seen: View, status: RolloutStatus) -> tuple[CanaryStatus, BlueGreenStatus]:
+    if seen.canary is not None:
+        return replace(status.canary, weights=_weights(seen, status)), status.blue_green
+    blue_green = replace(status.blue_green, preview_selector=services.preview(seen, status))
+    return replace(status.canary, weights=None), blue_green
 
 
 def _stable_git_revision(seen: View, status: RolloutStatus, stable: ReplicaSet | None) -> str:
@@ -276,9 +281,11 @@ def _progressing(seen: View, status: RolloutStatus, *, healthy: bool) -> _Says:
     return _Says(kind, Truth.TRUE, Reason.REPLICA_SET_UPDATED, f"ReplicaSet {name} is progressing")
 
 
-def _phase(seen: View, status: RolloutStatus, *, healthy: bool) -> tuple[Phase, str]:
+def _phase(
+    seen: View, status: RolloutStatus, conditions: tuple[Condition, ...], *, healthy: bool
+) -> tuple[Phase, str]:
     """First match wins (argo-rollouts: utils/rollout/rolloututil.go)."""
-    progressing = _find(status.conditions, ConditionType.PROGRESSING)
+    progressing = _find(conditions, ConditionType.PROGRESSING)
     if progressing and progressing.reason in _PHASE_REASONS:
         return Phase.DEGRADED, f"{progressing.reason}: {progressing.message}"
     if seen.spec.paused:

@@ -5,12 +5,14 @@ Holds questions that several modules ask of the spec; decides nothing. Built by 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
 
 from rollouts.api.meta import Names
-from rollouts.api.parse import stamp
+from rollouts.api.parse import dump, stamp
+from rollouts.api.podtemplate import fnv32a, safe_encode
 from rollouts.api.rollout import (
     BlueGreenStrategy,
     CanaryStep,
@@ -51,6 +53,8 @@ class View:
     revision: int
     now: datetime
     """The snapshot's now as a status will read back: whole seconds."""
+    step_hash: str
+    """Identifies the steps of a canary; empty for blue-green."""
 
     @property
     def name(self) -> str:
@@ -126,9 +130,8 @@ class Draft:
 
 def of(snapshot: Snapshot) -> View:
     sorted_sets = sets.sort(snapshot)
-    return View(
-        snapshot, sorted_sets, sets.revision(sorted_sets, snapshot.rollout.status), stamp(snapshot.now)
-    )
+    revision = sets.revision(sorted_sets, snapshot.rollout.status)
+    return View(snapshot, sorted_sets, revision, stamp(snapshot.now), _step_hash(snapshot))
 
 
 def mode(view: View, status: RolloutStatus) -> Mode:
@@ -155,6 +158,14 @@ def is_held(view: View, status: RolloutStatus) -> bool:
 
 def pause(status: RolloutStatus, reason: PauseReason) -> PauseCondition | None:
     return next((p for p in status.pause_conditions if p.reason == reason), None)
+
+
+def _step_hash(snapshot: Snapshot) -> str:
+    canary = snapshot.rollout.spec.strategy.canary
+    if canary is None:
+        return ""
+    steps = [dump(step) for step in canary.steps]
+    return safe_encode(str(fnv32a(json.dumps(steps, separators=(",", ":")).encode())))
 
 
 def _within_window(view: View) -> bool:
