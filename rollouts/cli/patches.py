@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rollouts.api import parse
@@ -34,7 +34,9 @@ PAUSE = Patch({"spec": {"paused": True}})
 
 
 def restart(at: datetime) -> Patch:
-    return Patch({"spec": {"restartAt": parse.format_timestamp(at)}})
+    """Rounded up to a whole second: a pod that was made in this very second is older, too."""
+    up = at + timedelta(seconds=1) if at.microsecond else at
+    return Patch({"spec": {"restartAt": parse.format_timestamp(up)}})
 
 
 def promote_full(rollout: Object) -> tuple[Patch, ...]:

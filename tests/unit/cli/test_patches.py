@@ -79,6 +79,12 @@ def test_restart_is_an_instant_in_utc() -> None:
     assert patches.restart(at) == Patch({"spec": {"restartAt": "2026-03-01T12:00:00Z"}})
 
 
+def test_a_restart_takes_in_the_pods_of_this_very_second() -> None:
+    at = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
+
+    assert patches.restart(at) == Patch({"spec": {"restartAt": "2026-03-01T12:00:01Z"}})
+
+
 def test_an_image_is_replaced_only_in_the_container_that_was_looked_at() -> None:
     assert patches.set_image(rollout(), {"web": "web:3"}) == (
         {"op": "test", "path": "/spec/template/spec/containers/0/name", "value": "web"},
