@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import threading
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,16 +21,12 @@ from functools import partial
 from analysis import measurement
 from analysis.answer import Answer
 from analysis.errors import ProviderError
-from analysis.model import EVIDENCE, Measurement, Metric, Phase
+from analysis.model import Measurement, Metric, Phase
 from analysis.providers import Provider
 
 DEFAULT_WORKERS = 32
 DEFAULT_DEADLINE_SECONDS = 60.0
-MAX_VALUE_LENGTH = 1024
 _GRACE = 1.1  # of the deadline: the provider's own words for a timeout are better than ours
-_REDACTED = "*****"
-
-_log = logging.getLogger(__name__)
 
 
 class Pool:
@@ -66,9 +60,9 @@ class Pool:
                 raise asyncio.CancelledError
             started_at = now()
             elapsed = started_at - run_started_at if run_started_at else timedelta()
-            call = partial(_measure, metric, self._providers, deadline, elapsed, last)
+            call = partial(measurement.attempt, metric, self._providers, deadline, elapsed=elapsed, last=last)
             answer = await self._bounded(call, metric.name, deadline)
-        return _measurement(_carried(answer, last), started_at, now(), tuple(secrets))
+        return measurement.finished(answer, started_at, now(), last=last, secrets=secrets)
 
     def metadata(self, metric: Metric, *, secrets: Iterable[str] = ()) -> Mapping[str, str]:
         """What to show beside the results of a metric: the query with its arguments filled in."""
@@ -76,8 +70,8 @@ class Pool:
             provider, spec = measurement.chosen(metric, self._providers)
         except ProviderError:
             return {}
-        hidden = tuple(secrets)
-        return {key: _without(hidden, value) for key, value in provider.metadata(spec).items()}
+        shown = provider.metadata(spec)
+        return {key: measurement.without(secrets, value) for key, value in shown.items()}
 
     def close(self) -> None:
         """Stop measuring: whoever waits for a measurement is cancelled. Waits for no thread."""
@@ -117,49 +111,3 @@ class Pool:
             return await future
         finally:
             self._waiting.discard(future)
-
-
-def _measure(
-    metric: Metric,
-    providers: Mapping[str, Provider],
-    deadline: float,
-    elapsed: timedelta,
-    last: Measurement | None,
-) -> Answer:
-    """Query and judge one value; runs in a thread and raises nothing."""
-    try:
-        return measurement.take(metric, providers, deadline, elapsed=elapsed, last=last)
-    except ProviderError as error:
-        return Answer(Phase.ERROR, message=str(error))
-    except Exception as error:  # noqa: BLE001 - a bug in a provider is the problem of its metric only
-        # The text of an unforeseen exception may hold anything, so only its type and place are logged.
-        where = "".join(traceback.format_tb(error.__traceback__))
-        _log.error("measurement of metric %s broke with %s:\n%s", metric.name, type(error).__name__, where)
-        return Answer(Phase.ERROR, message=f"internal error of the provider: {type(error).__name__}")
-
-
-def _carried(answer: Answer, last: Measurement | None) -> Answer:
-    """An answer that is no look, such as an error, hands on what the looks before it found."""
-    if last is None or EVIDENCE not in last.metadata or EVIDENCE in answer.metadata:
-        return answer
-    return answer._replace(metadata={**answer.metadata, EVIDENCE: last.metadata[EVIDENCE]})
-
-
-def _measurement(
-    answer: Answer, started_at: datetime, finished_at: datetime, secrets: tuple[str, ...]
-) -> Measurement:
-    value = _without(secrets, answer.value)
-    return Measurement(
-        phase=answer.phase,
-        value=value if len(value) <= MAX_VALUE_LENGTH else value[: MAX_VALUE_LENGTH - 1] + "…",
-        message=_without(secrets, answer.message),
-        started_at=started_at,
-        finished_at=finished_at,
-        metadata={key: _without(secrets, text) for key, text in answer.metadata.items()},
-    )
-
-
-def _without(secrets: tuple[str, ...], text: str) -> str:
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(secret, _REDACTED)
-    return text

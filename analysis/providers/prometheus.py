@@ -39,6 +39,8 @@ class Prometheus:
     max_answer_bytes: int = MAX_ANSWER_BYTES
     tokens: oauth2.Tokens = field(default_factory=oauth2.Tokens)
     aws: Session = field(default_factory=Session)
+    at: datetime | None = None
+    """Answer as of this instant instead of now: for a look into the past."""
 
     def query(self, spec: Mapping[str, object], deadline: float) -> ProviderResult:
         settings = prometheus_spec.parse(spec, self.default_address)
@@ -66,7 +68,7 @@ class Prometheus:
             session.hooks["response"].append(lambda response, **_: answers.append(response))
             session.verify = http.trusted(insecure=settings.insecure)
             try:
-                _send(self._client(session, settings, seconds), settings, seconds)
+                _send(self._client(session, settings, seconds), settings, seconds, self.at)
             except PrometheusApiClientException:
                 raise _refused(answers[-1], settings.address) from None
             except http.DeadlinePassed:
@@ -126,12 +128,12 @@ class _Signing(requests.auth.AuthBase):
         return request
 
 
-def _send(client: PrometheusConnect, settings: Settings, seconds: float) -> None:
+def _send(client: PrometheusConnect, settings: Settings, seconds: float, at: datetime | None) -> None:
     params = {"timeout": f"{max(1, round(seconds))}s"}  # so that the server gives up as well
     if settings.range is None:
-        client.custom_query(settings.query, params=params)
+        client.custom_query(settings.query, params=params | ({"time": str(at.timestamp())} if at else {}))
         return
-    now = datetime.now(UTC)
+    now = at or datetime.now(UTC)
     client.custom_query_range(
         settings.query,
         start_time=_instant("start", settings.range.start, now),

@@ -19,12 +19,13 @@ GIT_CREDENTIALS = ("ROLLOUTS_SANDBOX_GIT_USERNAME", "ROLLOUTS_SANDBOX_GIT_PASSWO
 
 
 def prometheus(program: Path, *, layout: Layout, ports: Ports) -> list[str]:
-    """A Prometheus server that keeps two hours of what it scraped."""
+    """A Prometheus server that keeps a week of what it scraped or was given: enough for a backtest."""
     return [
         str(program),
         f"--config.file={layout.prometheus / 'prometheus.yaml'}",
         f"--storage.tsdb.path={layout.prometheus / 'data'}",
-        "--storage.tsdb.retention.time=2h",
+        "--storage.tsdb.retention.time=7d",
+        "--storage.tsdb.retention.size=512MB",
         f"--web.listen-address={LOOPBACK}:{ports.prometheus}",
         # By default it looks for new targets every five seconds only, the first ones included.
         "--scrape.discovery-reload-interval=500ms",
