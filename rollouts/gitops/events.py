@@ -98,10 +98,11 @@ def _quarantine_event(s: Snapshot, state: Revisions, entry: QuarantineEntry) -> 
 
 def _newly_restored(before: Revisions, state: Revisions) -> bool:
     """Something had been changed, and now it is all back."""
-    entry = state.quarantine[0] if state.quarantine else None
-    if entry is None or entry.restored_at is None or entry.reason is FailureReason.APPLY_REJECTED:
-        return False
-    return not any(q.digest == entry.digest and q.restored_at for q in before.quarantine)
+    known = {q.digest for q in before.quarantine if q.restored_at}
+    return any(
+        q.restored_at and q.digest not in known and q.reason is not FailureReason.APPLY_REJECTED
+        for q in state.quarantine
+    )
 
 
 def _condition_events(old: Iterable[Condition], new: Iterable[Condition]) -> list[Event]:

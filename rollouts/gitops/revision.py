@@ -121,7 +121,9 @@ def desire_unrenderable(state: Revisions, revision: str, message: str, now: date
     known = next((q for q in state.quarantine if not q.digest and q.revision == revision), None)
     if known and known.message == entry.message:
         return replace(state, desired=revision)
-    return replace(state, desired=revision, quarantine=_added(state.quarantine, entry))
+    # One at a time: a row of commits that do not render must not crowd out what was tried and failed.
+    tried = tuple(q for q in state.quarantine if q.digest)
+    return replace(state, desired=revision, quarantine=_added(tried, entry))
 
 
 def fail(state: Revisions, reason: FailureReason, message: str, now: datetime) -> Revisions:
@@ -184,9 +186,10 @@ def serving(state: Revisions) -> Revisions:
 def restored(state: Revisions, now: datetime) -> Revisions:
     """The last good set is fully back."""
     assert state.good is not None
+    failed = state.attempt.digest if state.attempt else ""
     entries = tuple(
-        replace(q, restored_at=parse.stamp(now)) if i == 0 and q.digest and not q.restored_at else q
-        for i, q in enumerate(state.quarantine)
+        replace(q, restored_at=parse.stamp(now)) if q.digest == failed and not q.restored_at else q
+        for q in state.quarantine
     )
     return replace(state, running=state.good.revision, quarantine=entries)
 
@@ -359,7 +362,11 @@ def _held(state: Revisions, candidate: Candidate, entry: QuarantineEntry, now: d
         parse.stamp(now),
         message=entry.message,
     )
-    return replace(state, attempt=held)
+    # What was going on has changed the cluster; what was good already is in place.
+    is_in_place = attempt is not None and attempt.phase is OperationPhase.SUCCEEDED
+    told = replace(entry, restored_at=parse.stamp(now) if is_in_place else None)
+    entries = tuple(told if q is entry else q for q in state.quarantine)
+    return replace(state, attempt=held, quarantine=entries)
 
 
 def _put_back(state: Revisions) -> Target | None:
