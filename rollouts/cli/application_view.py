@@ -5,6 +5,7 @@ Pure: objects and `now` in, renderables out. Called by `application`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,7 @@ from rollouts.cli.facts import Object, dig
 from rollouts.cli.output import conditions_table, styled, table
 from rollouts.cli.tree import short_revision
 
+_COMMIT = re.compile(r"\b(sha1:[0-9a-f]{7})[0-9a-f]{33}\b")
 _REVISIONS = (
     ("git says", "desiredRevision"),
     ("last tried", "attemptedRevision"),
@@ -77,7 +79,9 @@ def _headline(application: Object) -> Text:
     sync = styled(str(dig(application, "status", "sync", "status") or "Unknown"))
     health = styled(str(dig(application, "status", "health", "status") or "Unknown"))
     parts = ("Application ", "dim"), (name, "bold"), "  ", sync, "  ", health
-    return Text.assemble(*parts, f"  {_message(application)}".rstrip())
+    # Why a revision is in quarantine is told below, once.
+    message = "" if _holding(application) else _message(application)
+    return Text.assemble(*parts, f"  {message}".rstrip())
 
 
 def _overview(application: Object) -> Table:
@@ -88,8 +92,8 @@ def _overview(application: Object) -> Table:
     for word, key in _REVISIONS:
         grid.add_row(f"  {word}", str(dig(application, "status", key) or "-"))
     if attempt := dig(application, "status", "operationState"):
-        line = Text.assemble(styled(str(attempt.get("phase"))), f"  {attempt.get('message') or ''}".rstrip())
-        grid.add_row("  attempt", line)
+        message = "" if _holding(application) else short_commits(str(attempt.get("message") or ""))
+        grid.add_row("  attempt", Text.assemble(styled(str(attempt.get("phase"))), f"  {message}".rstrip()))
     return grid
 
 
@@ -98,15 +102,15 @@ def _quarantine(application: Object, now: datetime) -> Iterator[Text]:
     if not entries:
         return
     name = dig(application, "metadata", "name")
-    desired = dig(application, "status", "desiredRevision")
+    holding = _holding(application)
     yield Text("Quarantine", style="bold")
     for entry in entries:
         ago = facts.age(facts.instant(entry.get("at")), now)
-        mark = "▶" if entry.get("revision") == desired else " "
+        mark = "▶" if entry == holding else " "
         what = f"  {mark} {short_revision(str(entry.get('revision')))}  "
         yield Text.assemble(what, (str(entry.get("reason")), "bold red"), f"  {ago} ago")
-        yield Text(f"      {entry.get('message') or ''}".rstrip())
-    if any(entry.get("revision") == desired for entry in entries):
+        yield Text(f"      {short_commits(str(entry.get('message') or ''))}".rstrip())
+    if holding:
         yield Text.assemble(("Next  ", "bold"), f"push a fix, or: rollouts app retry {name}")
 
 
@@ -126,11 +130,29 @@ def _resources(resources: Sequence[Mapping[str, Any]]) -> Table:
 
 def _conditions(conditions: Sequence[Mapping[str, Any]], now: datetime) -> Table:
     ages = [facts.age(facts.instant(c.get("lastTransitionTime")), now) for c in conditions]
-    return conditions_table(conditions, ages)
+    told = [{**c, "message": short_commits(str(c.get("message") or ""))} for c in conditions]
+    # Stalled and Reconciling say again what Ready says.
+    said = next((c["message"] for c in told if c.get("type") == "Ready"), "")
+    again = [c | {"message": ""} if c["message"] == said and c.get("type") != "Ready" else c for c in told]
+    return conditions_table(again, ages)
+
+
+def short_commits(text: str) -> str:
+    """Commits cut to what a person compares: main@sha1:8b73d9e."""
+    return _COMMIT.sub(r"\1", text)
+
+
+def _holding(application: Object) -> Mapping[str, Any] | None:
+    """The quarantine of what Git says, if it is in quarantine."""
+    desired = dig(application, "status", "desiredRevision")
+    entries = dig(application, "status", "quarantine") or ()
+    return next((entry for entry in entries if entry.get("revision") == desired), None)
 
 
 def _message(application: Object) -> str:
-    """What the Ready condition says while it is not True."""
+    """In one line: why Git's word is not true here; empty while it is."""
+    if entry := _holding(application):
+        return f"quarantined: {entry.get('reason')}"
     conditions = dig(application, "status", "conditions") or ()
     ready: Mapping[str, Any] = next((c for c in conditions if c.get("type") == "Ready"), {})
-    return "" if ready.get("status") == "True" else str(ready.get("message") or "")
+    return "" if ready.get("status") == "True" else short_commits(str(ready.get("message") or ""))

@@ -122,9 +122,9 @@ def step_count(rollout: Object) -> str:
 
 
 def set_weight(rollout: Object) -> int | None:
-    """The weight that the steps up to the current one ask for; None without steps."""
+    """The weight that the steps up to the current one ask for; None where there is nothing to weigh."""
     listed = raw_steps(rollout)
-    if not listed:
+    if not listed or is_fully_promoted(rollout):
         return None
     if dig(rollout, "status", "abort"):
         return 0
@@ -136,8 +136,9 @@ def set_weight(rollout: Object) -> int | None:
 
 
 def actual_weight(rollout: Object) -> int | None:
+    """The canary's share; None where there is no canary."""
     found = dig(rollout, "status", "canary", "weights", "canary", "weight")
-    return None if found is None else int(found)
+    return None if found is None or is_fully_promoted(rollout) else int(found)
 
 
 def images(template: Object) -> tuple[str, ...]:

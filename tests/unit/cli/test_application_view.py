@@ -60,7 +60,7 @@ def test_the_four_revisions_are_told_in_full() -> None:
     lines = text(application_view.drawn(QUARANTINED, NOW)).splitlines()
 
     assert lines[:6] == [
-        "Application team/shop  OutOfSync  Healthy  it failed",
+        "Application team/shop  OutOfSync  Healthy",
         "  source      https://git.example/shop.git  main  deploy",
         f"  git says    {BAD}",
         f"  last tried  {BAD}",
@@ -82,6 +82,18 @@ def test_an_old_quarantine_asks_for_nothing() -> None:
     assert "Next" not in text(application_view.drawn(overtaken, NOW))
 
 
+def test_what_was_told_once_is_not_told_again() -> None:
+    stalled = {"type": "Stalled", "status": "True", "reason": "RevisionQuarantined", "message": "it failed"}
+    conditions = [*QUARANTINED["status"]["conditions"], stalled]
+    twice = {**QUARANTINED, "status": {**QUARANTINED["status"], "conditions": conditions}}
+
+    assert text(application_view.drawn(twice, NOW)).count("it failed") == 1
+
+
+def test_commits_in_messages_are_short() -> None:
+    assert application_view.short_commits(f"{GOOD} runs") == "main@sha1:aaaaaaa runs"
+
+
 def test_objects_are_told_one_by_one() -> None:
     lines = text(application_view.drawn(QUARANTINED, NOW)).splitlines()
     head = lines.index(next(line for line in lines if line.startswith("KIND")))
@@ -94,7 +106,7 @@ def test_a_list_has_a_line_each_that_says_what_runs_and_why() -> None:
 
     assert lines[1].split() == [
         *("team", "shop", "OutOfSync", "Healthy", "main@sha1:aaaaaaa", "main@sha1:bbbbbbb", "2h"),
-        *("it", "failed"),
+        *("quarantined:", "AnalysisFailed"),
     ]
 
 
@@ -107,5 +119,6 @@ def test_an_application_that_was_never_synced_is_drawn_as_well() -> None:
 
 def test_one_line_holds_the_state() -> None:
     assert application_view.one_line(QUARANTINED) == (
-        "OutOfSync  Healthy  running main@sha1:aaaaaaa  git says main@sha1:bbbbbbb  it failed"
+        "OutOfSync  Healthy  running main@sha1:aaaaaaa  git says main@sha1:bbbbbbb  "
+        "quarantined: AnalysisFailed"
     )

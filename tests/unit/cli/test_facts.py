@@ -91,6 +91,14 @@ def test_the_wanted_weight_follows_the_steps(status: dict[str, object], weight: 
     assert facts.set_weight(rollout(**status)) == weight
 
 
+def test_where_all_is_promoted_there_is_nothing_to_weigh() -> None:
+    weights = {"weights": {"canary": {"weight": 0}, "stable": {"weight": 100}}}
+    promoted = rollout(stableRS="aa", currentPodHash="aa", currentStepIndex=3, canary=weights)
+
+    assert facts.set_weight(promoted) is None
+    assert facts.actual_weight(promoted) is None
+
+
 def test_a_canary_without_steps_has_no_wanted_weight() -> None:
     assert facts.set_weight(rollout(strategy={"canary": {}})) is None
 
