@@ -46,6 +46,8 @@ class Settings:
     prometheus_address: str = ""
     resync_seconds: int = 420
     git_cache_dir: Path = field(default_factory=lambda: Path("/var/cache/rollouts"))
+    tools_dir: Path | None = None
+    """Where kustomize, helm and sops are; None: on PATH."""
 
     @property
     def names(self) -> Names:

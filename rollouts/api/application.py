@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from rollouts.api.meta import APPLICATION_GROUP, Condition, ObjectMeta
+from rollouts.api.rendering import Decryption, HelmSource, KustomizeSource, PostBuild
 from rollouts.api.schema import Field, Rule
 
 REFRESH_ANNOTATION = f"{APPLICATION_GROUP}/refresh"
@@ -124,9 +125,16 @@ class ApplicationSource:
         str, Field("Branch, tag or commit. Default: the branch that HEAD of the repository names.")
     ] = "HEAD"
     path: Annotated[str, Field("Directory in the repository.")] = "."
-    directory: Annotated[DirectorySource, Field("How the directory is read.")] = field(
+    directory: Annotated[DirectorySource, Field("How a directory of plain YAML is read.")] = field(
         default_factory=DirectorySource
     )
+    kustomize: Annotated[
+        KustomizeSource | None,
+        Field("Build with Kustomize. Default for a path that holds a kustomization.yaml."),
+    ] = None
+    helm: Annotated[
+        HelmSource | None, Field("Render with Helm. Default for a path that holds a Chart.yaml.")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +203,8 @@ class ApplicationSpec:
         SecretReference | None,
         Field("Credentials for the repository: keys username and password, or token."),
     ] = None
+    post_build: Annotated[PostBuild | None, Field("Variables in the rendered objects.")] = None
+    decryption: Annotated[Decryption | None, Field("How encrypted files are read.")] = None
 
 
 @dataclass(frozen=True, slots=True)

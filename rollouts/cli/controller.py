@@ -72,6 +72,9 @@ def controller(  # noqa: PLR0913 - a flag each
     git_cache_dir: Annotated[
         Path, _flag("--git-cache-dir", "Where fetched Git repositories are kept.")
     ] = _DEFAULT.git_cache_dir,
+    tools_dir: Annotated[
+        Path | None, _flag("--tools-dir", "Where kustomize, helm and sops are. Default: on PATH.")
+    ] = None,
 ) -> None:
     """Run the controller until it is stopped."""
     settings = Settings(
@@ -93,6 +96,7 @@ def controller(  # noqa: PLR0913 - a flag each
         prometheus_address=prometheus_address,
         resync_seconds=resync_seconds,
         git_cache_dir=git_cache_dir,
+        tools_dir=tools_dir,
     )
     from rollouts.controller import logs, main
 

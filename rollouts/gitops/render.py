@@ -63,16 +63,21 @@ def selected(entries: Iterable[Entry], options: DirectorySource) -> tuple[Entry,
     return tuple(chosen)
 
 
-def directory(files: Mapping[str, bytes], *, namespace: str) -> Rendered:
-    """Plain YAML and JSON: every document of every file. Raises `RenderError`."""
+def declared(files: Mapping[str, bytes]) -> tuple[Manifest, ...]:
+    """The objects of every document of every file. Raises `RenderError`."""
     try:
-        declared = tuple(m for path in sorted(files) for m in _file(path, files[path]))
+        found = tuple(m for path in sorted(files) for m in _file(path, files[path]))
     except ManifestError as e:
         raise RenderError(str(e)) from e
-    if len(declared) > MAX_OBJECTS:
-        raise RenderError(f"declares {len(declared)} objects; the limit is {MAX_OBJECTS}")
-    _check_duplicates(declared)
-    return Rendered(manifests.digest(declared, namespace=namespace), declared)
+    if len(found) > MAX_OBJECTS:
+        raise RenderError(f"declares {len(found)} objects; the limit is {MAX_OBJECTS}")
+    return found
+
+
+def as_set(found: tuple[Manifest, ...], *, namespace: str) -> Rendered:
+    """Objects as one set. Raises `RenderError` for a duplicate."""
+    _check_duplicates(found)
+    return Rendered(manifests.digest(found, namespace=namespace), found)
 
 
 def matches(pattern: str, path: str) -> bool:

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollouts.api.application import ApplicationReason, DirectorySource
-from rollouts.gitops import render
+from rollouts.api.application import ApplicationReason
+from rollouts.gitops.commit import CommitFiles
 from rollouts.gitops.git import Credentials, Git, SourceError, shown
 from rollouts.gitops.objects import ObjectReader
 
@@ -121,19 +121,16 @@ class Mirror:
         found = await self._objects.look_up([f"{commit}^{{commit}}"])
         return found[0] is not None
 
-    async def trees(self, places: Sequence[tuple[str, str]]) -> list[str | None]:
-        """For each (commit, path) the id of the directory's tree; None where there is none."""
+    async def at(self, commit: str) -> CommitFiles:
+        """The files of a commit that is in the mirror."""
+        await self.prepare()
+        return CommitFiles(self._objects, commit)
+
+    async def ids(self, places: Sequence[tuple[str, str]]) -> list[str]:
+        """For each (commit, path) the id of the file or directory; empty where there is none."""
         await self.prepare()
         found = await self._objects.look_up([_tree_name(commit, path) for commit, path in places])
-        return [f.id if f and f.type == "tree" else None for f in found]
-
-    async def files(self, tree: str, options: DirectorySource) -> dict[str, bytes]:
-        """The selected files of a directory. Raises `RenderError` beyond a limit."""
-        await self.prepare()
-        entries = await self._objects.entries(tree, recurse=options.recurse)
-        chosen = render.selected(entries, options)
-        contents = await self._objects.contents([e.blob for e in chosen])
-        return {e.path: content for e, content in zip(chosen, contents, strict=True)}
+        return [f.id if f else "" for f in found]
 
     async def keep(self, name: str, commit: str) -> None:
         """Hold on to a commit, whatever happens to the branches: a last good revision."""

@@ -34,6 +34,10 @@ class Binaries:
         return self.path("kustomize")
 
     @property
+    def sops(self) -> Path:
+        return self.path("sops")
+
+    @property
     def promtool(self) -> Path:
         return self.path("promtool")
 

@@ -96,6 +96,14 @@ GROUPS = (
         seconds=5,
         stamps=("sigs.k8s.io/kustomize/api/provenance.version=v5.8.2",),
     ),
+    Group(
+        module="sops",
+        packages={
+            "sops": "github.com/getsops/sops/v3/cmd/sops",
+            "age-keygen": "filippo.io/age/cmd/age-keygen",
+        },
+        seconds=295,
+    ),
 )
 
 NAMES = tuple(name for group in GROUPS for name in group.packages)

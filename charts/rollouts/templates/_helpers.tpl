@@ -79,6 +79,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, create, patch, delete]
+{{- /* Values and variables that an Application takes from the cluster. */}}
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get]
 {{- /* The delivery kinds are synced like any other. */}}
 - apiGroups: [{{ .Values.apiGroup }}]
   resources: [rollouts, analysistemplates]

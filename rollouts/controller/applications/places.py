@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rollouts.api.application import Application
+from rollouts.controller.applications.given import destination_namespace
 from rollouts.controller.applications.live import LiveObjects
-from rollouts.controller.applications.sets import destination_namespace
 from rollouts.errors import NotFound
 from rollouts.gitops import manifests
 from rollouts.gitops.live import Live

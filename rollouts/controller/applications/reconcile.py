@@ -24,6 +24,7 @@ from rollouts.api.application import (
 from rollouts.api.meta import Names, ObjectMeta
 from rollouts.api.parse import dump
 from rollouts.controller.applications.apply import Applied, Applier
+from rollouts.controller.applications.given import depends_on_cluster
 from rollouts.controller.applications.live import LiveObjects
 from rollouts.controller.applications.places import Placed, Places
 from rollouts.controller.applications.records import Claims, KnownApplication
@@ -156,7 +157,7 @@ class Reconciler:
             await self._write(s, decided)
         if complaint:
             raise Rejected(complaint)  # The status says it; the queue backs off.
-        return Next(at=decided.requeue_at, again=decided.again)
+        return Next(at=_sooner(decided.requeue_at, _read_again_at(s)), again=decided.again)
 
     async def _apply(
         self, s: Snapshot, placed: Placed, decided: Plan, action: ApplyObjects, memory: _Memory
@@ -236,7 +237,7 @@ class Reconciler:
             return _Source(SourceView(failure=failure))
         if tokens.refresh == "hard" or tokens.retry:
             memory.equal = frozenset()
-            self.sets.forget(application, position)
+            await self.sets.forget(application, position)
         try:
             rendered = await self.sets.at(application, position)
         except RenderError as e:
@@ -336,6 +337,15 @@ class Reconciler:
 
 def _failure(error: SourceError | None) -> SourceFailure | None:
     return SourceFailure(error.reason, str(error)) if error else None
+
+
+def _read_again_at(s: Snapshot) -> datetime | None:
+    """ConfigMaps and Secrets that a set is made from are not watched."""
+    return s.now + s.application.spec.interval if depends_on_cluster(s.application) else None
+
+
+def _sooner(a: datetime | None, b: datetime | None) -> datetime | None:
+    return min((t for t in (a, b) if t is not None), default=None)
 
 
 def _new(token: str, handled: str) -> str:

@@ -81,6 +81,8 @@ class _Follower:
     wanted: Wanted
     standing: Standing = field(default_factory=Standing)
     token: str = ""
+    beside: tuple[str, ...] = ()
+    """Directories and files outside of its path that its objects are made from, too."""
 
 
 @dataclass(slots=True)
@@ -140,6 +142,13 @@ class Repositories:
         remote, follower = self._remotes.get(self._of.get(key, RemoteKey(""))), self._follower(key)
         if remote and follower and follower.token != token:
             follower.token = token
+            remote.wake.set()
+
+    def reads(self, key: Key, beside: tuple[str, ...]) -> None:
+        """What a set is made from outside of its path: a commit that touches it concerns `key`, too."""
+        remote, follower = self._remotes.get(self._of.get(key, RemoteKey(""))), self._follower(key)
+        if remote and follower and follower.beside != beside:
+            follower.beside = beside
             remote.wake.set()
 
     def mirror(self, url: str) -> Mirror:
@@ -232,16 +241,19 @@ class Repositories:
         """Compare the trees of all directories in one go, the known revision's among them."""
         keys = list(places)
         known = {key: revision.commit_of(_known(remote, key, wanted[key])) for key in keys}
-        asked = [(places[key][1], wanted[key].path) for key in keys]
-        asked += [(known[key] or places[key][1], wanted[key].path) for key in keys]
-        trees = await remote.mirror.trees(asked)
-        for key, now, before in zip(keys, trees[: len(keys)], trees[len(keys) :], strict=True):
+        paths = {key: (wanted[key].path, *_beside(remote, key)) for key in keys}
+        asked = [(places[key][1], path) for key in keys for path in paths[key]]
+        asked += [(known[key] or places[key][1], path) for key in keys for path in paths[key]]
+        ids = await remote.mirror.ids(asked)
+        new, old = iter(ids[: len(ids) // 2]), iter(ids[len(ids) // 2 :])
+        for key in keys:
+            now, before = [next(new) for _ in paths[key]], [next(old) for _ in paths[key]]
             _, commit, name = places[key]
-            old = _known(remote, key, wanted[key])
-            position = Position(revision.text(name, commit), commit, now or "")
-            if known[key] and now is not None and now == before and old == revision.text(name, known[key]):
-                # This commit does not touch the directory: the Application keeps the one that did.
-                position = Position(old, known[key], now)
+            named = _known(remote, key, wanted[key])
+            position = Position(revision.text(name, commit), commit, now[0])
+            if known[key] and now[0] and now == before and named == revision.text(name, known[key]):
+                # This commit does not touch what is read: the Application keeps the one that did.
+                position = Position(named, known[key], now[0])
             self._set(remote, key, wanted[key], position=position)
 
     def _set(
@@ -300,6 +312,11 @@ def _known(remote: _Remote, key: Key, wanted: Wanted) -> str:
     follower = remote.followers.get(key)
     position = follower.standing.position if follower else None
     return position.revision if position else wanted.known_revision
+
+
+def _beside(remote: _Remote, key: Key) -> tuple[str, ...]:
+    follower = remote.followers.get(key)
+    return follower.beside if follower else ()
 
 
 def _pause(remote: _Remote) -> float:

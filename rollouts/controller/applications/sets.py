@@ -6,34 +6,45 @@ by its digest; what does not have the digest that is asked for is not it.
 
 from __future__ import annotations
 
-import asyncio
+import json
 import logging
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import NamedTuple
 
-from rollouts.api.application import Application, DirectorySource
+from rollouts.api.application import Application
+from rollouts.api.parse import dump
+from rollouts.controller.applications.given import GivenValues, destination_namespace
 from rollouts.controller.applications.repositories import Position, Repositories
+from rollouts.controller.cache import Key
 from rollouts.errors import RolloutsError
-from rollouts.gitops import lastgood, render, revision
+from rollouts.gitops import lastgood, revision
+from rollouts.gitops.commit import CommitFiles
 from rollouts.gitops.git import SourceError
 from rollouts.gitops.render import Rendered, RenderError
+from rollouts.gitops.renderers import build
+from rollouts.gitops.renderers.build import Reading, SourceType
+from rollouts.gitops.renderers.confined import Confined
 from rollouts.gitops.revision import Target
 from rollouts.kube import Kube, resources
 
-__all__ = ["Sets", "destination_namespace"]
+__all__ = ["Sets"]
 
 log = logging.getLogger(__name__)
 
 _OBJECTS_KEPT = 100_000
-_RENDER_SECONDS = 60.0
+_READINGS_KEPT = 20_000
+_PROGRAMS = {SourceType.KUSTOMIZE: "kustomize", SourceType.HELM: "helm"}
 
 
 class _Origin(NamedTuple):
+    """All that a set depends on: equal origins render to the same set."""
+
     url: str
-    tree: str
-    options: DirectorySource
-    namespace: str
+    fingerprint: str
+    options: str
+    given: str
+    program: str
 
 
 class _Cache:
@@ -63,17 +74,23 @@ class _Cache:
 class Sets:
     """Rendered sets of all Applications."""
 
-    def __init__(self, kube: Kube, repositories: Repositories) -> None:
+    def __init__(self, kube: Kube, repositories: Repositories, confined: Confined) -> None:
         self._kube = kube
         self._repositories = repositories
+        self._confined = confined
+        self._given = GivenValues(kube)
         self._cache = _Cache()
+        self._readings: OrderedDict[tuple[str, str, str], Reading] = OrderedDict()
 
     async def at(self, application: Application, position: Position) -> Rendered:
         """What a position renders to. Raises `RenderError`, `SourceError`."""
         if not position.tree:
             path = application.spec.source.path
             raise RenderError(f"there is no directory {path} in {position.revision}")
-        return await self._rendered(application, position.tree)
+        files = await self._repositories.mirror(application.spec.source.repo_url).at(position.commit)
+        found = await self._reading(application, files)
+        self._repositories.reads(Key(application.metadata.namespace, application.metadata.name), found.beside)
+        return await self._rendered(application, files, found)
 
     async def target(self, application: Application, target: Target) -> Rendered:
         """The set of a target that is not what Git says now. Raises `SourceError`, `UnreadableError`."""
@@ -84,10 +101,12 @@ class Sets:
         self._cache.put(key, found)
         return found
 
-    def forget(self, application: Application, position: Position | None) -> None:
+    async def forget(self, application: Application, position: Position) -> None:
         """Render again, whatever is known."""
-        if position:
-            self._cache.drop(_origin(application, position.tree))
+        self._given.forget(application)
+        known = self._readings.pop(_read_as(application, position.commit), None)
+        if known:
+            self._cache.drop(await self._origin(application, known))
 
     async def keep(self, application: Application, target_revision: str, rendered: Rendered) -> None:
         """Hold on to a good set: its commit in the mirror, itself in Secrets. Never fails the caller."""
@@ -99,27 +118,43 @@ class Sets:
             key = application.metadata.key
             log.warning("last good set not kept: %s", e, extra={"fields": {"application": key}})
 
-    async def _rendered(self, application: Application, tree: str) -> Rendered:
-        origin = _origin(application, tree)
+    async def _reading(self, application: Application, files: CommitFiles) -> Reading:
+        key = _read_as(application, files.commit)
+        if key not in self._readings:
+            self._readings[key] = await build.reading(files, application.spec.source)
+            if len(self._readings) > _READINGS_KEPT:
+                self._readings.popitem(last=False)
+        return self._readings[key]
+
+    async def _rendered(self, application: Application, files: CommitFiles, found: Reading) -> Rendered:
+        origin = await self._origin(application, found)
         if known := self._cache.get(origin):
             return known
-        mirror = self._repositories.mirror(origin.url)
-        files = await mirror.files(tree, origin.options)
-        async with asyncio.timeout(_RENDER_SECONDS):
-            rendered = await asyncio.to_thread(render.directory, files, namespace=origin.namespace)
+        given = await self._given.of(application)
+        rendered = await build.rendered(self._confined, files, application.spec.source, found, given)
         self._cache.put(origin, rendered)
         return rendered
+
+    async def _origin(self, application: Application, found: Reading) -> _Origin:
+        program = _PROGRAMS.get(found.type, "")
+        return _Origin(
+            application.spec.source.repo_url,
+            found.fingerprint,
+            _options(application),
+            (await self._given.of(application)).digest,
+            self._confined.version(program) if program else "",
+        )
 
     async def _from_mirror(self, application: Application, target: Target) -> Rendered | None:
         commit = revision.commit_of(target.revision)
         mirror = self._repositories.mirror(application.spec.source.repo_url)
         try:
-            (tree,) = await mirror.trees([(commit, application.spec.source.path)])
-            rendered = await self._rendered(application, tree) if tree else None
+            files = await mirror.at(commit)
+            rendered = await self._rendered(application, files, await self._reading(application, files))
         except (SourceError, RenderError) as e:
             log.info("%s is not in the mirror: %s", target.revision, e)
             return None
-        return rendered if rendered and rendered.digest == target.digest else None
+        return rendered if rendered.digest == target.digest else None
 
     async def _from_secrets(self, application: Application, target: Target) -> Rendered:
         namespace = application.metadata.namespace
@@ -151,10 +186,10 @@ class Sets:
                 await self._kube.delete(ref, uid=secret["metadata"]["uid"])
 
 
-def destination_namespace(application: Application) -> str:
-    return application.spec.destination.namespace or application.metadata.namespace
+def _options(application: Application) -> str:
+    """Every option of the source, as text."""
+    return json.dumps(dump(application.spec.source), sort_keys=True)
 
 
-def _origin(application: Application, tree: str) -> _Origin:
-    source = application.spec.source
-    return _Origin(source.repo_url, tree, source.directory, destination_namespace(application))
+def _read_as(application: Application, commit: str) -> tuple[str, str, str]:
+    return application.spec.source.repo_url, commit, _options(application)

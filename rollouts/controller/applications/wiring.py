@@ -22,6 +22,7 @@ from rollouts.controller.queue import Queue
 from rollouts.controller.writes import Writer
 from rollouts.errors import NotFound, Rejected
 from rollouts.gitops.git import Credentials, Git, SourceError
+from rollouts.gitops.renderers.confined import Confined
 from rollouts.kube import Kube, resources
 
 __all__ = ["part"]
@@ -46,7 +47,7 @@ def part(environment: Environment) -> Part:
         store=store,
         claims=claims,
         repositories=repositories,
-        sets=Sets(kube, repositories),
+        sets=Sets(kube, repositories, Confined(settings.tools_dir)),
         places=Places(kube),
         live=live,
         applier=Applier(kube, live, names),

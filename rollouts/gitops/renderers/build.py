@@ -1,0 +1,181 @@
+"""What an Application's source is (plain files, a kustomization, a chart), and its objects.
+
+Decides the type (as Argo CD: what the spec names, else what the directory holds), which parts of the commit
+the result depends on, and the way from there: decrypt, build, substitute. The result depends on nothing
+but the arguments, so `controller.applications.sets` may keep it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import posixpath
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from rollouts.api.application import ApplicationSource, DirectorySource
+from rollouts.api.rendering import HelmSource, KustomizeSource
+from rollouts.gitops import manifests, render
+from rollouts.gitops.commit import CommitFiles, File, digest_of
+from rollouts.gitops.manifests import Manifest, ManifestError
+from rollouts.gitops.render import Entry, Rendered, RenderError
+from rollouts.gitops.renderers import helm, kustomize, sops, substitution
+from rollouts.gitops.renderers.confined import Confined, ProgramFailed, ProgramMissing
+from rollouts.gitops.renderers.helm import Release
+
+__all__ = ["Given", "Reading", "SourceType", "reading", "rendered"]
+
+
+_PARSE_SECONDS = 60.0
+
+
+class SourceType(StrEnum):
+    """`status.sourceType` (argo-cd: ApplicationSourceType)."""
+
+    DIRECTORY = "Directory"
+    KUSTOMIZE = "Kustomize"
+    HELM = "Helm"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a source is and which parts of the commit it reads; equal fingerprints render to the same."""
+
+    type: SourceType
+    path: str
+    beside: tuple[str, ...] = ()
+    """Directories and files that are read beside the path."""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a set is made from beside the repository: names, and what ConfigMaps and Secrets say.
+
+    `confidential` are texts that must not appear in an error.
+    """
+
+    name: str
+    namespace: str
+    values: tuple[str, ...] = ()
+    variables: Mapping[str, str] | None = None
+    age_keys: str = ""
+    confidential: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def digest(self) -> str:
+        variables = sorted((self.variables or {}).items())
+        text = json.dumps([self.name, self.namespace, self.values, variables, self.age_keys])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def reading(files: CommitFiles, source: ApplicationSource) -> Reading:
+    """What `source` reads in this commit. Raises `RenderError`, `SourceError`."""
+    path = posixpath.normpath(source.path.strip("/") or ".")
+    trees = await files.trees([path])
+    if path not in trees:
+        raise RenderError(f"there is no directory {source.path} in {files.commit}")
+    kind = await _type(files, source, path)
+    if kind is SourceType.KUSTOMIZE:
+        directories = await kustomize.directories(files, path, source.kustomize or KustomizeSource())
+        return Reading(kind, path, directories[1:], digest_of(await files.trees(directories)))
+    if kind is SourceType.HELM:
+        directories = await helm.directories(files, path)
+        named = helm.value_files(path, source.helm or HelmSource())
+        found = await files.read(named)
+        ids = {**await files.trees(directories), **{n: _hash(text) for n, text in found.items()}}
+        return Reading(kind, path, (*directories[1:], *named), digest_of(ids))
+    return Reading(kind, path, (), trees[path])
+
+
+async def rendered(
+    confined: Confined, files: CommitFiles, source: ApplicationSource, found: Reading, given: Given
+) -> Rendered:
+    """The objects. Raises `RenderError`, which holds nothing of what is confidential."""
+    try:
+        texts = await _texts(confined, files, source, found, given)
+        async with asyncio.timeout(_PARSE_SECONDS):
+            return await asyncio.to_thread(_set, texts, given)
+    except (RenderError, ProgramFailed, ProgramMissing) as e:
+        raise RenderError(_discreet(str(e), given.confidential)) from None
+
+
+def _set(texts: Mapping[str, bytes], given: Given) -> Rendered:
+    found = render.declared(texts)
+    if given.variables is not None:
+        found = _substituted(found, given.variables)
+    return render.as_set(found, namespace=given.namespace)
+
+
+async def _texts(
+    confined: Confined, files: CommitFiles, source: ApplicationSource, found: Reading, given: Given
+) -> dict[str, bytes]:
+    """YAML by the name that errors are to give it."""
+    if found.type is SourceType.DIRECTORY:
+        return await _plain(confined, files, found.path, source.directory, given)
+    wanted = await files.below((found.path, *found.beside))
+    single = [name for name in found.beside if name not in wanted]
+    wanted |= {name: File("100644", text) for name, text in (await files.read(single)).items()}
+    wanted = await _open(confined, wanted, given)
+    if found.type is SourceType.KUSTOMIZE:
+        options = source.kustomize or KustomizeSource()
+        return {f"kustomize build {found.path}": await kustomize.build(confined, wanted, found.path, options)}
+    options_ = source.helm or HelmSource()
+    release = Release(
+        options_.release_name or given.name, options_.namespace or given.namespace, given.values
+    )
+    return helm.by_template(await helm.template(confined, wanted, found.path, options_, release))
+
+
+async def _plain(
+    confined: Confined, files: CommitFiles, path: str, options: DirectorySource, given: Given
+) -> dict[str, bytes]:
+    trees = await files.trees([path])
+    entries: list[Entry] = await files.objects.entries(trees[path], recurse=options.recurse)
+    chosen = render.selected(entries, options)
+    contents = await files.objects.contents([e.blob for e in chosen])
+    plain = {e.path: File(e.mode, text) for e, text in zip(chosen, contents, strict=True)}
+    return {name: f.content for name, f in (await _open(confined, plain, given)).items()}
+
+
+async def _open(confined: Confined, files: dict[str, File], given: Given) -> dict[str, File]:
+    return await sops.decrypted(confined, files, given.age_keys) if given.age_keys else files
+
+
+async def _type(files: CommitFiles, source: ApplicationSource, path: str) -> SourceType:
+    if source.helm is not None:
+        return SourceType.HELM
+    if source.kustomize is not None:
+        return SourceType.KUSTOMIZE
+    if source.directory != DirectorySource():
+        return SourceType.DIRECTORY
+    marks = {posixpath.normpath(posixpath.join(path, n)): n for n in (helm.CHART, *kustomize.FILE_NAMES)}
+    found = {marks[name] for name in await files.read(marks)}
+    if helm.CHART in found:
+        return SourceType.HELM
+    return SourceType.KUSTOMIZE if found else SourceType.DIRECTORY
+
+
+def _substituted(declared: Iterable[Manifest], variables: Mapping[str, str]) -> tuple[Manifest, ...]:
+    found = []
+    for m in declared:
+        try:
+            found.append(manifests.manifest(substitution.substitute(m.body, variables), m.origin))
+        except substitution.SubstitutionError as e:
+            raise RenderError(f"{m.origin}: {e}") from e
+        except ManifestError as e:
+            raise RenderError(str(e)) from e
+    return tuple(found)
+
+
+def _discreet(text: str, confidential: Iterable[str]) -> str:
+    """Without values of Secrets; the longest first, for one may hold another."""
+    for secret in sorted({s.strip() for s in confidential}, key=len, reverse=True):
+        text = text.replace(secret, "…") if len(secret) > 3 else text
+    return text
+
+
+def _hash(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()

@@ -1,0 +1,182 @@
+"""A chart of a commit -> the text of its objects, by the real helm, as `helm template` (as Argo CD does).
+
+Decides which directories and files a chart needs (local dependencies, values files), and how the options
+become arguments. Nothing is installed, no release exists, nothing is looked up in the cluster, and what a
+chart would download has to be in its directory charts/.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rollouts.api.rendering import HelmSource
+from rollouts.gitops import documents
+from rollouts.gitops.commit import CommitFiles, File, inside, outermost
+from rollouts.gitops.render import RenderError
+from rollouts.gitops.renderers.checkout import Checkout, checked_out
+from rollouts.gitops.renderers.confined import Confined
+
+__all__ = ["CHART", "Release", "by_template", "directories", "template", "value_files"]
+
+CHART = "Chart.yaml"
+
+_SOURCE = re.compile(rb"^# Source: (.+)$", re.MULTILINE)
+_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
+_LOCAL = "file://"
+_MAX_DEPENDENCIES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a chart is rendered as. `values` are YAML texts, weakest first, after the values files."""
+
+    name: str
+    namespace: str
+    values: tuple[str, ...] = ()
+
+
+async def directories(files: CommitFiles, path: str) -> tuple[str, ...]:
+    """The chart and the charts beside it that it depends on by `file://`. Raises `RenderError`."""
+    seen: dict[str, None] = {}
+    left = [path]
+    while left:
+        directory = left.pop()
+        if directory in seen:
+            continue
+        seen[directory] = None
+        if len(seen) > _MAX_DEPENDENCIES:
+            raise RenderError(f"{path} depends on more than {_MAX_DEPENDENCIES} charts")
+        left += await _local_dependencies(files, directory)
+    return (path, *outermost(d for d in seen if d != path))
+
+
+def value_files(path: str, options: HelmSource) -> tuple[str, ...]:
+    """The values files from the root of the repository, weakest first. Raises `RenderError`."""
+    for name in options.value_files:
+        if _URL.match(name):
+            raise RenderError(f"helm.valueFiles: {name}: must be a file of the repository")
+    return tuple(inside(path, name) for name in options.value_files)
+
+
+async def template(
+    confined: Confined, files: Mapping[str, File], path: str, options: HelmSource, release: Release
+) -> bytes:
+    """The objects of the chart at `path`. Raises `RenderError`, `ProgramFailed`."""
+    async with checked_out(files) as checkout:
+        chart = checkout.root / path
+        for sub in _dependencies(_chart(path, files)):
+            if str(sub.get("repository", "")).startswith(_LOCAL):
+                await confined.run(
+                    "helm",
+                    ["dependency", "build", "--skip-refresh", "."],
+                    directory=chart,
+                    home=checkout.home,
+                )
+                break
+        arguments = _arguments(checkout, files, path, options, release)
+        return await confined.run("helm", arguments, directory=chart, home=checkout.home)
+
+
+def by_template(output: bytes) -> dict[str, bytes]:
+    """The output cut up by the template that each part comes from, so that an error can name it."""
+    found: dict[str, list[bytes]] = {}
+    for part in re.split(rb"^---\s*$", output, flags=re.MULTILINE):
+        named = _SOURCE.search(part)
+        name = named[1].decode(errors="replace").strip() if named else "chart"
+        if part.strip():
+            found.setdefault(name, []).append(part)
+    return {name: b"---".join([b"", *parts]) for name, parts in found.items()}
+
+
+def _arguments(
+    checkout: Checkout, files: Mapping[str, File], path: str, options: HelmSource, release: Release
+) -> list[str]:
+    arguments = ["template", release.name, ".", "--namespace", release.namespace, "--no-hooks"]
+    arguments += ["--skip-crds" if options.skip_crds else "--include-crds", "--skip-tests"]
+    if options.skip_schema_validation:
+        arguments.append("--skip-schema-validation")
+    if options.kube_version:
+        arguments += ["--kube-version", options.kube_version]
+    for version in options.api_versions:
+        arguments += ["--api-versions", version]
+    for place in _values_files(checkout, files, path, options, release):
+        arguments += ["--values", str(place)]
+    for parameter in options.parameters:
+        flag = "--set-string" if parameter.force_string else "--set"
+        arguments += [flag, f"{parameter.name}={_escaped(parameter.value)}"]
+    return [*arguments, *_file_parameters(checkout, files, path, options)]
+
+
+def _values_files(
+    checkout: Checkout, files: Mapping[str, File], path: str, options: HelmSource, release: Release
+) -> list[Path]:
+    """Weakest first: files of the repository, values from the cluster, the Application's own."""
+    found = []
+    for name in value_files(path, options):
+        if name in files:
+            found.append(checkout.root / name)
+        elif not options.ignore_missing_value_files:
+            raise RenderError(f"helm.valueFiles: {name}: is not in the commit")
+    for i, text in enumerate(_values(options, release)):
+        place = checkout.home / f"values-{i}.yaml"
+        place.write_text(text, encoding="utf-8")
+        found.append(place)
+    return found
+
+
+def _file_parameters(
+    checkout: Checkout, files: Mapping[str, File], path: str, options: HelmSource
+) -> list[str]:
+    arguments = []
+    for parameter in options.file_parameters:
+        place = inside(path, parameter.path)
+        if place not in files:
+            raise RenderError(f"helm.fileParameters: {place}: is not in the commit")
+        arguments += ["--set-file", f"{parameter.name}={checkout.root / place}"]
+    return arguments
+
+
+def _values(options: HelmSource, release: Release) -> Sequence[str]:
+    own = [options.values] if options.values else []
+    if options.values_object is not None:
+        own.append(json.dumps(options.values_object))
+    return [*release.values, *own]
+
+
+def _escaped(value: str) -> str:
+    """A comma begins another parameter, unless it stands in a list."""
+    return value if value.startswith("{") and value.endswith("}") else re.sub(r"(?<!\\),", r"\\,", value)
+
+
+async def _local_dependencies(files: CommitFiles, directory: str) -> list[str]:
+    name = posixpath.normpath(posixpath.join(directory, CHART))
+    found = await files.read([name])
+    if name not in found:
+        raise RenderError(f"{directory}: holds no {CHART}")
+    repositories = [str(d.get("repository", "")) for d in _dependencies(_parsed(name, found[name]))]
+    return [inside(directory, r.removeprefix(_LOCAL)) for r in repositories if r.startswith(_LOCAL)]
+
+
+def _chart(path: str, files: Mapping[str, File]) -> Mapping[str, Any]:
+    name = posixpath.normpath(posixpath.join(path, CHART))
+    return _parsed(name, files[name].content)
+
+
+def _dependencies(chart: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [d for d in chart.get("dependencies") or () if isinstance(d, Mapping)]
+
+
+def _parsed(name: str, text: bytes) -> Mapping[str, Any]:
+    try:
+        found: object = next((d.value for d in documents.load(text)), {})
+    except documents.DocumentError as e:
+        raise RenderError(f"{name}:{e.line}: {e.problem}") from e
+    if not isinstance(found, Mapping):
+        raise RenderError(f"{name}: must be a mapping")
+    return found

@@ -1,0 +1,175 @@
+"""A kustomization of a commit -> the text of its objects, by the real kustomize.
+
+Decides which directories of the repository a build reads (so that an Application is rendered again when one
+of them changes, and only then), how the Application's options are laid over the kustomization (as
+`kustomize edit` and Argo CD do), and refuses what would be fetched from elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rollouts.api.parse import dump
+from rollouts.api.rendering import KustomizeSource
+from rollouts.gitops import documents
+from rollouts.gitops.commit import CommitFiles, File, inside, outermost
+from rollouts.gitops.render import RenderError
+from rollouts.gitops.renderers.checkout import checked_out
+from rollouts.gitops.renderers.confined import Confined
+
+__all__ = ["FILE_NAMES", "build", "directories", "edited"]
+
+FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+
+_REFERRING = ("resources", "bases", "components", "generators", "transformers", "validators")
+_REMOTE = re.compile(
+    r"^[A-Za-z][A-Za-z0-9+.-]*::?//|^git@|^git::|^(?:www\.)?github\.com[/:]|\?ref=|//.*\.git"
+)
+_MAX_DIRECTORIES = 200
+_IMAGE = re.compile(r"^(?P<name>[^=]+?)(?:=(?P<new>.+))?$")
+
+
+async def directories(files: CommitFiles, path: str, options: KustomizeSource) -> tuple[str, ...]:
+    """Every directory that a build of `path` reads, `path` first. Raises `RenderError`."""
+    seen: dict[str, None] = {}
+    left = [path, *(inside(path, c) for c in options.components)]
+    while left:
+        directory = left.pop()
+        if directory in seen:
+            continue
+        seen[directory] = None
+        if len(seen) > _MAX_DIRECTORIES:
+            raise RenderError(f"{path} refers to more than {_MAX_DIRECTORIES} directories")
+        name, kustomization = await _kustomization(files, directory)
+        referred = [(field, entry) for field in _REFERRING for entry in _entries(kustomization, field, name)]
+        left += await _local(files, directory, name, referred)
+    return (path, *outermost(d for d in seen if d != path))
+
+
+async def build(confined: Confined, files: Mapping[str, File], path: str, options: KustomizeSource) -> bytes:
+    """The objects of the kustomization at `path`. Raises `RenderError`, `ProgramFailed`."""
+    name = next(n for n in FILE_NAMES if posixpath.normpath(posixpath.join(path, n)) in files)
+    where = posixpath.normpath(posixpath.join(path, name))
+    written = edited(_parsed(where, files[where].content), options)
+    laid = {**files, where: File(files[where].mode, json.dumps(written).encode())}
+    async with checked_out(laid) as checkout:
+        arguments = ["build", "--load-restrictor", "LoadRestrictionsRootOnly", "."]
+        return await confined.run("kustomize", arguments, directory=checkout.root / path, home=checkout.home)
+
+
+def edited(kustomization: Mapping[str, Any], options: KustomizeSource) -> dict[str, Any]:
+    """The kustomization with the Application's options in it. Pure."""
+    replaced = {
+        "namePrefix": options.name_prefix,
+        "nameSuffix": options.name_suffix,
+        "namespace": options.namespace,
+    }
+    out = {**kustomization, **{field: value for field, value in replaced.items() if value}}
+    if options.images:
+        out["images"] = _merged(out.get("images"), [_image(i) for i in options.images])
+    if options.replicas:
+        replicas = [{"name": r.name, "count": r.count} for r in options.replicas]
+        out["replicas"] = _merged(out.get("replicas"), replicas)
+    if options.common_annotations:
+        out["commonAnnotations"] = {**(out.get("commonAnnotations") or {}), **options.common_annotations}
+    if options.common_labels:
+        out = _labelled(out, options)
+    if options.patches:
+        out["patches"] = [*(out.get("patches") or ()), *(dump(p) for p in options.patches)]
+    if options.components:
+        out["components"] = [*(out.get("components") or ()), *options.components]
+    return out
+
+
+def _labelled(out: dict[str, Any], options: KustomizeSource) -> dict[str, Any]:
+    if not options.label_without_selector:
+        return {**out, "commonLabels": {**(out.get("commonLabels") or {}), **options.common_labels}}
+    added = {
+        "pairs": dict(options.common_labels),
+        "includeSelectors": False,
+        "includeTemplates": options.label_include_templates,
+    }
+    return {**out, "labels": [*(out.get("labels") or ()), added]}
+
+
+def _image(text: str) -> dict[str, str]:
+    """`name=new:tag`, `name:tag`, `name@sha256:…` as an entry of `images`."""
+    found = _IMAGE.match(text)
+    assert found is not None
+    name, new = found["name"], found["new"]
+    target, _, digest = (new or name).partition("@")
+    repository, tag = _untagged(target)
+    entry = {"name": _untagged(name.partition("@")[0])[0] if not new else name}
+    if new and repository != entry["name"]:
+        entry["newName"] = repository
+    if digest:
+        entry["digest"] = digest
+    elif tag:
+        entry["newTag"] = tag
+    return entry
+
+
+def _untagged(image: str) -> tuple[str, str]:
+    """A colon after the last slash begins a tag; one before it, a port."""
+    head, slash, last = image.rpartition("/")
+    repository, _, tag = last.partition(":")
+    return f"{head}{slash}{repository}", tag
+
+
+def _merged(old: Any, new: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """By name; a new entry replaces an old one."""
+    names = {entry["name"] for entry in new}
+    return [*(e for e in old or () if not isinstance(e, Mapping) or e.get("name") not in names), *new]
+
+
+async def _kustomization(files: CommitFiles, directory: str) -> tuple[str, Mapping[str, Any]]:
+    names = [posixpath.normpath(posixpath.join(directory, n)) for n in FILE_NAMES]
+    found = await files.read(names)
+    if len(found) > 1:
+        raise RenderError(f"{directory}: holds {' and '.join(sorted(found))}; keep one of them")
+    if not found:
+        raise RenderError(f"{directory}: holds no kustomization.yaml")
+    name, text = next(iter(found.items()))
+    return name, _parsed(name, text)
+
+
+def _parsed(name: str, text: bytes) -> Mapping[str, Any]:
+    try:
+        found = [d.value for d in documents.load(text)]
+    except documents.DocumentError as e:
+        raise RenderError(f"{name}:{e.line}: {e.problem}") from e
+    if len(found) > 1 or (found and not isinstance(found[0], Mapping)):
+        raise RenderError(f"{name}: must be one mapping")
+    return found[0] if found else {}
+
+
+def _entries(kustomization: Mapping[str, Any], field: str, name: str) -> list[str]:
+    entries = kustomization.get(field) or []
+    if not isinstance(entries, list) or not all(isinstance(e, str) for e in entries):
+        raise RenderError(f"{name}: {field}: must be a list of strings")
+    return [e for e in entries if "\n" not in e]
+
+
+async def _local(
+    files: CommitFiles, directory: str, name: str, referred: Sequence[tuple[str, str]]
+) -> list[str]:
+    """The directories among what a kustomization refers to; everything has to be in the commit."""
+    places = {}
+    for field, entry in referred:
+        if _REMOTE.search(entry):
+            raise RenderError(
+                f"{name}: {field}: {entry}: is somewhere else, and nothing is fetched while rendering; "
+                "copy it into the repository, or make it a source of its own"
+            )
+        places[field, entry] = inside(directory, entry)
+    trees = await files.trees(places.values())
+    missing = {k: p for k, p in places.items() if p not in trees}
+    existing = await files.read(missing.values())
+    for (field, entry), place in missing.items():
+        if place not in existing:
+            raise RenderError(f"{name}: {field}: {entry}: is not in the commit")
+    return [p for p in places.values() if p in trees]
