@@ -117,7 +117,7 @@ class Plan:
     """What to do now, what to say, and when to look again (None: only when something changes).
 
     Applied in the order actions, events, status; the status is patched only where it differs. With
-    `only_counts` nothing but pod counts changed in the status: the caller may hold that patch back for up
+    `only_counts` nothing but pod counts (and the words for them) changed in the status: the caller may hold that patch back for up
     to a second, so that pods that come up one by one do not cost a write each. `ended` is the duration of
     the update that this plan ends, with how it ended: for metrics.
     """

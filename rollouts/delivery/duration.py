@@ -29,7 +29,7 @@ def ended(seen: View, status: RolloutStatus) -> RolloutDuration | None:
     before, after = seen.old.duration, status.duration
     if before is None or before.finished_at is not None or after is None:
         return None
-    if before.rollout_started_at != after.rollout_started_at:
+    if seen.old.current_pod_hash != seen.hash and not _goes_back(seen):
         return replace(before, finished_at=seen.now, completion_status=CompletionStatus.SUPERSEDED)
     return after if after.finished_at is not None else None
 

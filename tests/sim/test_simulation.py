@@ -11,7 +11,7 @@ import pytest
 
 from tests.sim.driver import Driver
 
-SEEDS = int(os.environ.get("SIMULATED_SEEDS", "240"))
+SEEDS = int(os.environ.get("SIMULATED_SEEDS", "100"))
 BATCH = 20
 EVENTS = 40
 
