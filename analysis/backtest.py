@@ -7,7 +7,6 @@ measured; nothing is stored anywhere.
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from functools import partial
 from analysis import measurement, replay, thresholds
 from analysis.errors import ProviderError
 from analysis.model import Measurement, Metric, Phase
+from analysis.numbers import number
 from analysis.providers.prometheus import Prometheus
 from analysis.providers.result import ProviderResult
 from analysis.replay import Replay
@@ -39,7 +39,7 @@ class Window:
 
     def touches(self, run: Replay) -> bool:
         """Whether the run would have seen some of it."""
-        return self.begin < run.ended_at and run.started_at < self.end
+        return self.begin <= run.ended_at and run.started_at < self.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +160,6 @@ def numbers(run: Replay, metric: str) -> list[tuple[datetime, float]]:
             if value is not None and one.finished_at is not None:
                 found.append((one.finished_at, value))
     return found
-
-
-def number(text: str) -> float | None:
-    """`0.5` or `[0.5]` as a number."""
-    try:
-        found = float(text.strip("[]").replace("+Inf", "inf").replace("-Inf", "-inf"))
-    except ValueError:
-        return None
-    return None if math.isnan(found) else found
 
 
 def _replayed(plan: Plan, prometheus: Prometheus, started_at: datetime) -> Past:

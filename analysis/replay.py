@@ -29,11 +29,6 @@ class Replay:
     message: str
     results: tuple[MetricResult, ...]
 
-    @property
-    def deciding(self) -> MetricResult | None:
-        """The metric that ended the run."""
-        return next((r for r in self.results if r.phase is self.phase and not r.dry_run), None)
-
 
 def run(metrics: Sequence[Metric], started_at: datetime, until: datetime, measure: Measure) -> Replay:
     """The run that begins at `started_at`; what is unfinished at `until` is terminated there."""
