@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily
 
+from analysis.numbers import number
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.rollout import Phase, Rollout
 from rollouts.controller.cache import Store
@@ -51,12 +52,28 @@ def analysis_runs(store: Store[KnownRun]) -> Iterator[GaugeMetricFamily]:
     phases = GaugeMetricFamily(
         "analysis_run_phase", "1 for the phase that an AnalysisRun is in.", labels=(*_OBJECT, "phase")
     )
+    metrics = GaugeMetricFamily(
+        "analysis_run_metric_phase",
+        "1 for the phase that a metric of a running AnalysisRun is in.",
+        labels=(*_OBJECT, "metric", "phase"),
+    )
+    values = GaugeMetricFamily(
+        "analysis_run_metric_value",
+        "Newest value of a metric of a running AnalysisRun, where it is a number.",
+        labels=(*_OBJECT, "metric"),
+    )
     for record in store:
         phase = record.value.view.phase
         info.add_metric((*record.key, phase), 1)
         for candidate in AnalysisPhase:
             phases.add_metric((*record.key, candidate), candidate is phase)
-    yield from (info, phases)
+        results = record.value.run.status.metric_results if record.value.run else ()
+        for result in results:
+            metrics.add_metric((*record.key, result.name, result.phase), 1)
+            value = number(result.measurements[-1].value) if result.measurements else None
+            if value is not None:
+                values.add_metric((*record.key, result.name), value)
+    yield from (info, phases, metrics, values)
 
 
 _COUNTS = ("desired", "updated", "available", "unavailable")

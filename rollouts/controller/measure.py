@@ -27,6 +27,7 @@ from rollouts.api.parse import dump, stamp
 from rollouts.controller import credentials
 from rollouts.controller.cache import Key, Record, Store
 from rollouts.controller.loop import NOTHING_MORE, Next
+from rollouts.controller.metrics import Metrics
 from rollouts.controller.queue import Queue
 from rollouts.controller.runs import KnownRun, results_of, status_of
 from rollouts.controller.writes import Writer, merge_difference
@@ -58,6 +59,7 @@ class Due:
     """A metric to measure now, and what a comparison has to know of the run."""
 
     name: str
+    at: datetime
     run_started_at: datetime
     last: model.Measurement | None
 
@@ -74,7 +76,7 @@ class Progress:
 class Measurer:
     """Reconciles AnalysisRuns by key."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything that it works with
         self,
         store: Store[KnownRun],
         queue: Queue,
@@ -83,8 +85,10 @@ class Measurer:
         now: Callable[[], datetime],
         *,
         namespace: str = "",
+        metrics: Metrics | None = None,
     ) -> None:
         """`namespace` is the controller's, where Secrets of providers are shared."""
+        self._metrics = metrics or Metrics()
         self._store = store
         self._namespace = namespace
         self._queue = queue
@@ -136,7 +140,8 @@ class Measurer:
         due = schedule.due(
             metrics, assessment.results, run_started_at=started_at, now=now, terminate=terminate
         )
-        await self._measure(record, run, progress, [_due(name, assessment, started_at) for name in due])
+        wanted = [_due(m, assessment, started_at, now) for m in metrics if m.name in due]
+        await self._measure(record, run, progress, wanted)
         later = schedule.next_due(
             metrics, assessment.results, run_started_at=started_at, now=now, terminate=terminate
         )
@@ -235,8 +240,15 @@ class Measurer:
             )
         finally:
             progress.in_flight.pop(metric.name, None)
+        self._tell(found, due)
         progress.finished[metric.name] = _stamped(found)
         self._queue.add(key)
+
+    def _tell(self, found: model.Measurement, due: Due) -> None:
+        if found.started_at and found.finished_at:
+            late = max(0.0, (found.started_at - due.at).total_seconds())
+            seconds = (found.finished_at - found.started_at).total_seconds()
+            self._metrics.measured(found.phase, late=late, seconds=seconds)
 
     async def _expire(self, record: Record[KnownRun]) -> Next:
         expires_at = record.value.expires_at
@@ -311,9 +323,10 @@ def _stamped(m: model.Measurement) -> model.Measurement:
     )
 
 
-def _due(name: str, assessment: model.RunAssessment, started_at: datetime) -> Due:
-    result = next((r for r in assessment.results if r.name == name), None)
-    return Due(name, started_at, result.last if result else None)
+def _due(metric: model.Metric, assessment: model.RunAssessment, started_at: datetime, now: datetime) -> Due:
+    result = next((r for r in assessment.results if r.name == metric.name), None)
+    at = schedule.next_measurement(metric, result, started_at) or now
+    return Due(metric.name, at, started_at, result.last if result else None)
 
 
 def _redacted(status: AnalysisRunStatus, secrets: Sequence[str]) -> AnalysisRunStatus:

@@ -6,7 +6,9 @@ other's.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from typing import Any
 
 from analysis import providers
 from analysis.pool import Pool
@@ -18,6 +20,7 @@ from rollouts.controller.events import Recorder
 from rollouts.controller.links import Links
 from rollouts.controller.loop import Controller
 from rollouts.controller.measure import Measurer
+from rollouts.controller.metrics import Metrics
 from rollouts.controller.observe import Stores
 from rollouts.controller.parts import Environment, Part
 from rollouts.controller.queue import Queue
@@ -54,6 +57,8 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
     settings = environment.settings
     bell = _Bell(stores, Queue(now=environment.now), Queue(now=environment.now), Links(), Links())
     bell.listen()
+    stores.rollouts.listen(functools.partial(_forget, environment.metrics, reconcile.ORIGIN))
+    stores.runs.listen(functools.partial(_forget, environment.metrics, measure.ORIGIN))
     environment.metrics.gather(lambda: gauges.rollouts(stores.rollouts))
     environment.metrics.gather(lambda: gauges.analysis_runs(stores.runs))
     pool = Pool(
@@ -67,6 +72,8 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
         Writer(environment.kube, origin=measure.ORIGIN, field_manager=measure.FIELD_MANAGER),
         pool,
         environment.now,
+        namespace=settings.lease_namespace or settings.namespace,
+        metrics=environment.metrics,
     )
     return Part(
         stores=(
@@ -166,6 +173,11 @@ class _Bell:
         for record in (change.old, change.new):
             if record and record.owner_uid:
                 self.rollouts.add(Key(change.key.namespace, record.owner_name))
+
+
+def _forget(metrics: Metrics, controller: str, change: Change[Any]) -> None:
+    if change.new is None:
+        metrics.forget(controller, change.key)
 
 
 def _verdict(change: Change[KnownRun], *, old: bool) -> object:

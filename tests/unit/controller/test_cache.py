@@ -14,8 +14,12 @@ from rollouts.kube import resources
 WEB = Key("shop", "web")
 
 
-def body(name: str = "web", *, version: int, uid: str = "u1", owner: str = "", value: str = "") -> dict[str, Any]:
-    references = [{"kind": "Rollout", "name": owner, "uid": f"uid-{owner}", "controller": True}] if owner else []
+def body(
+    name: str = "web", *, version: int, uid: str = "u1", owner: str = "", value: str = ""
+) -> dict[str, Any]:
+    references = (
+        [{"kind": "Rollout", "name": owner, "uid": f"uid-{owner}", "controller": True}] if owner else []
+    )
     return {
         "metadata": {
             "name": name,
