@@ -16,7 +16,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY rollouts rollouts
 COPY analysis analysis
 RUN python -m venv --without-pip /opt/rollouts \
-    && pip --python /opt/rollouts/bin/python install --no-cache-dir .
+    && pip --python /opt/rollouts/bin/python install --no-cache-dir . \
+    && find /opt/rollouts -type d -name tests -prune -exec rm -rf {} +
 
 FROM python:3.13-slim
 RUN apt-get update \

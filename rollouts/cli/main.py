@@ -14,7 +14,7 @@ import typer
 import typer.core
 import typer.main
 
-from rollouts.cli.target import ApiGroup, Context, Kubeconfig, Namespace, Target
+from rollouts.cli.target import ApiGroup, CliError, Context, Kubeconfig, Namespace, Target
 from rollouts.errors import RolloutsError
 
 # Word -> module whose Typer `app` holds it.
@@ -102,4 +102,11 @@ def main() -> None:
 
 def _loaded(where: str) -> typer.core.TyperGroup:
     module, _, name = where.partition(":")
-    return typer.main.get_group(getattr(importlib.import_module(f"rollouts.cli.{module}"), name or "app"))
+    try:
+        loaded = importlib.import_module(f"rollouts.cli.{module}")
+    except ModuleNotFoundError as e:
+        if not e.name or e.name.partition(".")[0] in ("rollouts", "analysis"):
+            raise
+        remedy = "pip install 'rollouts[sandbox]'" if module == "sandbox" else "install rollouts again"
+        raise CliError(f"rollouts {module} needs the package {e.name}, which is not there; {remedy}") from e
+    return typer.main.get_group(getattr(loaded, name or "app"))

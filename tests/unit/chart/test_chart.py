@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pytest
 import yaml
 
+from rollouts import __version__
 from rollouts.api import crd
 from rollouts.api.meta import Names
 from rollouts.sandbox import binaries
@@ -69,6 +70,12 @@ def test_helm_finds_nothing_to_complain_about(helm: Helm) -> None:
     done = helm("lint", "--strict", str(CHART))
 
     assert done.returncode == 0, done.stdout
+
+
+def test_the_chart_installs_this_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
 
 
 def test_the_definitions_are_those_of_the_models(render: Render) -> None:
