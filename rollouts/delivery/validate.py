@@ -127,7 +127,8 @@ def _services(seen: View) -> Iterator[SpecError]:
             yield SpecError(path, name, "Service not found", "create the Service or correct the name")
             continue
         rival = seen.snapshot.rivals.get(name)
-        if rival:
+        # Whoever manages the Service already goes on; a newcomer must not stop it.
+        if rival and service.managed_by != seen.name:
             yield SpecError(path, name, f"Rollout {rival} uses this Service too", "use another Service")
         labels = _labels(seen.spec.template)
         for key, value in service.selector.items():

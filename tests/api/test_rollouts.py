@@ -226,18 +226,24 @@ async def test_a_rollout_that_is_wrong_is_told_so_once_and_disturbs_no_other(ben
         await bench.reaches("wrong", "Healthy")
 
 
-async def test_two_rollouts_on_one_service_are_both_told(bench: Bench) -> None:
+async def test_a_second_rollout_on_a_service_is_told_and_takes_over_when_the_first_is_gone(
+    bench: Bench,
+) -> None:
     async with bench.controller():
         await bench.create(service("web"))
         await bench.create(rollout("web", blueGreen={"activeService": "web"}))
         await bench.reaches("web", "Healthy")
         rival = rollout("rival", blueGreen={"activeService": "web"})
+        rival["spec"]["selector"] = {"matchLabels": {"app": "web"}}
+        rival["spec"]["template"]["metadata"]["labels"] = {"app": "web"}
         await bench.create(rival)
-        await bench.reaches("rival", "Degraded")
-        await bench.reaches("web", "Degraded")
-
-        await bench.delete("Rollout", "rival")
+        refused = await bench.reaches("rival", "Degraded")
+        assert "Rollout web uses this Service too" in refused["status"]["message"]
+        await bench.set_image("web", "web:2")
         await bench.reaches("web", "Healthy")
+
+        await bench.delete("Rollout", "web")
+        await bench.reaches("rival", "Healthy")
 
 
 async def test_a_missing_template_is_named_and_its_creation_is_noticed(bench: Bench) -> None:
