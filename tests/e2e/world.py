@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -43,18 +45,22 @@ class World(Bench):
     process: Controller | None = None
     """The controller of the cluster."""
 
-    async def kubectl(self, *words: str) -> Answer:
+    async def applied(self, body: Mapping[str, Any], *words: str) -> Answer:
+        """`kubectl apply`."""
+        return await self.kubectl("apply", "--filename=-", *words, stdin=json.dumps(body))
+
+    async def kubectl(self, *words: str, stdin: str = "") -> Answer:
         """A command as on-call types it, in this namespace; `kubectl rollouts` is our plugin."""
         cluster = self.installation.cluster
         path = os.pathsep.join((_SCRIPTS, os.environ["PATH"]))
         process = await asyncio.create_subprocess_exec(
             *(str(cluster.binaries.kubectl), *words),
             env={**os.environ, "KUBECONFIG": str(self._people()), "PATH": path},
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await process.communicate()
+        out, err = await process.communicate(stdin.encode())
         assert process.returncode is not None
         return Answer(process.returncode, out.decode(), err.decode())
 
@@ -69,6 +75,12 @@ class World(Bench):
         assert self.process is not None
         self.process.kill()
         self.process.start()
+
+    @property
+    def log(self) -> str:
+        """What the controller of the cluster wrote."""
+        assert self.process is not None
+        return self.process.log.read_text()
 
     async def told(self, name: str, kind: str = "Rollout") -> list[str]:
         """What the events about an object say, in the order in which they were posted."""
