@@ -65,7 +65,7 @@ def compiled(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> 
     if status.blue_green.scale_up_preview_check_point:
         return (*growing, *after)
     # Once the analysis or the pause has begun, a pod that restarts does not begin them again.
-    begun = status.pause_conditions or status.blue_green.pre_promotion_analysis_run_status is not None
+    begun = status.controller_pause or status.blue_green.pre_promotion_analysis_run_status is not None
     preview = () if begun else (Grow(_preview(seen, strategy)),)
     before = _analyses(seen, runs.RunType.PRE_PROMOTION)
     return (*preview, *before, *_wait(strategy), Accept(), *growing, *after)
