@@ -46,6 +46,9 @@ class Settings:
     prometheus_address: str = ""
     resync_seconds: int = 420
     git_cache_dir: Path = field(default_factory=lambda: Path("/var/cache/rollouts"))
+    webhook_address: str = ""
+    webhook_secret_file: Path | None = None
+    """One secret a line; without it no webhook is received."""
     tools_dir: Path | None = None
     """Where kustomize, helm and sops are; None: on PATH."""
 

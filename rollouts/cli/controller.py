@@ -72,6 +72,12 @@ def controller(  # noqa: PLR0913 - a flag each
     git_cache_dir: Annotated[
         Path, _flag("--git-cache-dir", "Where fetched Git repositories are kept.")
     ] = _DEFAULT.git_cache_dir,
+    webhook_address: Annotated[
+        str, _flag("--webhook-address", "Where webhooks of Git hosts are received; empty: nowhere.")
+    ] = "",
+    webhook_secret_file: Annotated[
+        Path | None, _flag("--webhook-secret-file", "Secrets that sign webhooks, one a line.")
+    ] = None,
     tools_dir: Annotated[
         Path | None, _flag("--tools-dir", "Where kustomize, helm and sops are. Default: on PATH.")
     ] = None,
@@ -96,6 +102,8 @@ def controller(  # noqa: PLR0913 - a flag each
         prometheus_address=prometheus_address,
         resync_seconds=resync_seconds,
         git_cache_dir=git_cache_dir,
+        webhook_address=webhook_address,
+        webhook_secret_file=webhook_secret_file,
         tools_dir=tools_dir,
     )
     from rollouts.controller import logs, main

@@ -18,7 +18,7 @@ from pathlib import Path
 from rollouts.api.application import ApplicationReason
 from rollouts.controller.cache import Key
 from rollouts.errors import RolloutsError
-from rollouts.gitops import revision, source
+from rollouts.gitops import revision, source, webhooks
 from rollouts.gitops.git import Credentials, Git, SourceError, shown
 from rollouts.gitops.source import COMMIT, Mirror, RemoteRefs
 
@@ -150,6 +150,13 @@ class Repositories:
         if remote and follower and follower.beside != beside:
             follower.beside = beside
             remote.wake.set()
+
+    def look(self, identities: frozenset[str]) -> int:
+        """Look at these repositories now, as far as somebody follows them; how many that are."""
+        found = [r for r in self._remotes.values() if webhooks.identity(r.key.url) in identities]
+        for remote in found:
+            remote.wake.set()
+        return len(found)
 
     def mirror(self, url: str) -> Mirror:
         if url not in self._mirrors:

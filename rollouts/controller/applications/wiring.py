@@ -10,6 +10,7 @@ from rollouts.controller.applications import records
 from rollouts.controller.applications.apply import Applier
 from rollouts.controller.applications.live import ORIGIN, LiveObjects
 from rollouts.controller.applications.places import Places
+from rollouts.controller.applications.receiver import Receiver
 from rollouts.controller.applications.reconcile import FIELD_MANAGER, Reconciler
 from rollouts.controller.applications.records import Claims, KnownApplication
 from rollouts.controller.applications.repositories import Repositories
@@ -69,7 +70,11 @@ def part(environment: Environment) -> Part:
         await live.close()
 
     controller = Controller(ORIGIN, queue, reconciler.reconcile, settings.application_workers, store.keys)
-    return Part(stores=(store,), controllers=(controller,), tasks=(live.run,), close=close)
+    tasks = [live.run]
+    if settings.webhook_address and settings.webhook_secret_file:
+        receiver = Receiver(settings.webhook_address, settings.webhook_secret_file, repositories.look)
+        tasks.append(receiver.serve)
+    return Part(stores=(store,), controllers=(controller,), tasks=tuple(tasks), close=close)
 
 
 async def read_credentials(kube: Kube, namespace: str, name: str) -> Credentials:

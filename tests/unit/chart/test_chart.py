@@ -219,3 +219,14 @@ def _unknown(values: Mapping[str, Any], schema: Mapping[str, Any], path: str = "
     absent = [f"{path}{key}" for key in values if key not in known]
     inner = [(key, value) for key, value in values.items() if key in known and isinstance(value, Mapping)]
     return absent + [name for key, value in inner for name in _unknown(value, known[key], f"{path}{key}.")]
+
+
+def test_webhooks_are_received_where_a_secret_signs_them(render: Render) -> None:
+    silent = render()
+    assert ("Service", "rollouts-webhook") not in silent
+
+    objects = render("applications.webhook.secretName=hooks")
+
+    (container,) = objects["Deployment", "rollouts"]["spec"]["template"]["spec"]["containers"]
+    assert "--webhook-secret-file=/etc/rollouts/webhook/secrets" in container["args"]
+    assert objects["Service", "rollouts-webhook"]["spec"]["ports"][0]["targetPort"] == "webhook"

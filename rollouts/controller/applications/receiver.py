@@ -1,0 +1,75 @@
+"""Receives webhooks of Git hosts while this process leads: `POST /hook` (and Argo CD's `/api/webhook`).
+
+Decides nothing: `gitops.webhooks` says who sent it and which repository it is about, `Repositories` looks
+at that one. Answers before anything is looked at, so a slow Git host never times out its own webhook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from rollouts.controller.health import Server
+from rollouts.gitops import webhooks
+
+__all__ = ["Receiver"]
+
+log = logging.getLogger(__name__)
+
+PATHS = ("/hook", "/api/webhook")
+MAX_BODY_BYTES = 10 * 1024 * 1024
+
+Look = Callable[[frozenset[str]], int]
+"""Look at the repositories with these identities, if somebody follows them; how many that are."""
+
+
+class Receiver:
+    """One server. `secrets` is a file with one secret a line, read again when it changes."""
+
+    def __init__(self, address: str, secrets: Path, look: Look) -> None:
+        self._address = address
+        self._secrets = secrets
+        self._look = look
+        self._read: tuple[int, tuple[bytes, ...]] = (-1, ())
+
+    async def serve(self) -> None:
+        """Until cancelled."""
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        for path in PATHS:
+            app.router.add_post(path, self._receive)
+        server = Server(self._address, app)
+        await server.start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await server.stop()
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        if not webhooks.is_signed(request.headers, body, self._known()):
+            log.warning("a webhook without a valid signature was refused")
+            return web.Response(status=401, text="the signature is missing or not ours\n")
+        named = webhooks.repositories(body)
+        looked = self._look(named)
+        log.info(
+            "webhook: %s",
+            ", ".join(sorted(named)) or "names no repository",
+            extra={"fields": {"looked": looked}},
+        )
+        return web.Response(status=202)
+
+    def _known(self) -> tuple[bytes, ...]:
+        """The secrets. A file that cannot be read lets nobody in."""
+        try:
+            changed = self._secrets.stat().st_mtime_ns
+            if changed != self._read[0]:
+                lines = self._secrets.read_bytes().splitlines()
+                self._read = changed, tuple(line.strip() for line in lines if line.strip())
+        except OSError as e:
+            log.warning("webhook secrets cannot be read: %s", e)
+            self._read = (-1, ())
+        return self._read[1]
