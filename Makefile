@@ -1,6 +1,6 @@
 # The commands of this repository. `make demo` and `make test` need Python 3.11 or newer and nothing else:
 # they make .venv, and the sandbox builds its cluster once, into the user's cache.
-# Variables: PYTHON=… names the interpreter, ARGS=… goes to pytest or to the benchmark, KEEP=1 keeps the demo.
+# Variables: PYTHON=… names the interpreter, ARGS=… goes to pytest or names benchmarks, KEEP=1 keeps the demo.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -11,11 +11,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTHONS := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3 python)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# bench is what the others share.
+BENCHMARKS := $(filter-out bench,$(basename $(notdir $(wildcard benchmarks/*.py))))
 CRDS := --directory crds --directory charts/rollouts/files/crds
 
 # $(call stage,what,command): say what runs, run it, say how long it took.
-stage = printf '\n==> %s\n' '$(1)' && started=$$(date +%s) && $(2) && \
-  printf '==> %s: %d s\n' '$(1)' $$(( $$(date +%s) - started ))
+stage = printf '\n==> %s\n' "$(1)" && started=$$(date +%s) && $(2) && \
+  printf '==> %s: %d s\n' "$(1)" $$(( $$(date +%s) - started ))
 
 help: ## this list
 	sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -60,8 +62,10 @@ generate: $(READY) ## write the CRDs and the reference from the models
 	$(BIN)/python -m rollouts.api.crd $(CRDS)
 	$(BIN)/python -m rollouts.api.reference --directory docs/reference
 
-bench: $(READY) ## measure against the budgets; one JSON line a figure
-	$(call stage,benchmarks,$(BIN)/python -m benchmarks $(ARGS))
+bench: $(READY) ## measure; one JSON line a benchmark; ARGS=idle measures only that one
+	for name in $(or $(ARGS),$(BENCHMARKS)); do \
+	  $(call stage,$$name,$(BIN)/python -m benchmarks.$$name) || exit 1; \
+	done
 
 clean: ## remove the virtual environment and the caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
