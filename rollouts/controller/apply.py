@@ -81,6 +81,8 @@ class Applier:
 
     async def _write_status(self, metadata: ObjectMeta, old: RolloutStatus, new: RolloutStatus) -> bool:
         """One patch of the differences; none when there are none."""
+        if new == old:
+            return False
         difference = merge_difference(dump(old), dump(new))
         if not difference:
             return False

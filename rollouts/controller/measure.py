@@ -26,6 +26,8 @@ from rollouts.api.meta import ObjectMeta
 from rollouts.api.parse import dump, stamp
 from rollouts.controller import credentials
 from rollouts.controller.cache import Key, Record, Store
+from rollouts.controller.jobs import PROVIDER as JOB
+from rollouts.controller.jobs import Jobs
 from rollouts.controller.loop import NOTHING_MORE, Next
 from rollouts.controller.metrics import Metrics
 from rollouts.controller.queue import Queue
@@ -62,12 +64,14 @@ class Due:
     at: datetime
     run_started_at: datetime
     last: model.Measurement | None
+    number: int
 
 
 @dataclass(slots=True)
 class Progress:
     """What this process knows of a run beside its status."""
 
+    run: ObjectMeta
     prepared: Prepared
     in_flight: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     finished: dict[str, model.Measurement] = field(default_factory=dict)
@@ -82,6 +86,7 @@ class Measurer:
         queue: Queue,
         writer: Writer,
         pool: Pool,
+        jobs: Jobs,
         now: Callable[[], datetime],
         *,
         namespace: str = "",
@@ -94,6 +99,7 @@ class Measurer:
         self._queue = queue
         self._writer = writer
         self._pool = pool
+        self._jobs = jobs
         self._now = now
         self._progress: dict[str, Progress] = {}
         self._uids: dict[Key, str] = {}
@@ -136,6 +142,7 @@ class Measurer:
             progress.finished.pop(name, None)
         if assessment.phase.completed:
             log.info("%s", status.phase, extra=_fields(record.key, status.message))
+            await self._end_jobs(progress, assessment.results)
             return Next(again=True)
         due = schedule.due(
             metrics, assessment.results, run_started_at=started_at, now=now, terminate=terminate
@@ -153,7 +160,7 @@ class Measurer:
     async def _prepared(self, record: Record[KnownRun], run: AnalysisRun) -> Progress:
         progress = self._progress.get(record.uid)
         if progress is None:
-            progress = Progress(await self._prepare(run))
+            progress = Progress(run.metadata, await self._prepare(run))
             self._progress[record.uid] = progress
             self._uids[record.key] = record.uid
         return progress
@@ -231,18 +238,33 @@ class Measurer:
 
     async def _take(self, key: Key, progress: Progress, metric: model.Metric, due: Due) -> None:
         try:
-            found = await self._pool.measure(
-                metric,
-                now=self._now,
-                secrets=progress.prepared.secrets,
-                run_started_at=due.run_started_at,
-                last=due.last,
-            )
+            found = await self._found(progress, metric, due)
         finally:
             progress.in_flight.pop(metric.name, None)
         self._tell(found, due)
         progress.finished[metric.name] = _stamped(found)
         self._queue.add(key)
+
+    async def _end_jobs(self, progress: Progress, results: Sequence[model.MetricResult]) -> None:
+        """The Jobs of measurements that a completed run does not wait for."""
+        numbers = {result.name: _next_number(result) for result in results}
+        running = [
+            m.name for m in progress.prepared.metrics if JOB in m.provider and m.name in progress.in_flight
+        ]
+        for name in running:
+            progress.in_flight[name].cancel()
+        await self._jobs.end(progress.run, running, lambda name: numbers.get(name, 1))
+
+    async def _found(self, progress: Progress, metric: model.Metric, due: Due) -> model.Measurement:
+        if JOB in metric.provider:
+            return await self._jobs.measure(progress.run, metric, due.number)
+        return await self._pool.measure(
+            metric,
+            now=self._now,
+            secrets=progress.prepared.secrets,
+            run_started_at=due.run_started_at,
+            last=due.last,
+        )
 
     def _tell(self, found: model.Measurement, due: Due) -> None:
         if found.started_at and found.finished_at:
@@ -326,7 +348,12 @@ def _stamped(m: model.Measurement) -> model.Measurement:
 def _due(metric: model.Metric, assessment: model.RunAssessment, started_at: datetime, now: datetime) -> Due:
     result = next((r for r in assessment.results if r.name == metric.name), None)
     at = schedule.next_measurement(metric, result, started_at) or now
-    return Due(metric.name, at, started_at, result.last if result else None)
+    return Due(metric.name, at, started_at, result.last if result else None, _next_number(result))
+
+
+def _next_number(result: model.MetricResult | None) -> int:
+    """From 1; the same after a restart, until the measurement is in the status."""
+    return result.count + result.error + 1 if result else 1
 
 
 def _redacted(status: AnalysisRunStatus, secrets: Sequence[str]) -> AnalysisRunStatus:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from rollouts.api.meta import Names
+from rollouts.api.meta import Names, Reason
 from rollouts.api.parse import timestamp
 from rollouts.api.rollout import Rollout
 from rollouts.controller import bodies, observe
@@ -25,8 +25,8 @@ from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.writes import Writer
 from rollouts.delivery import plan as delivery
 from rollouts.delivery import snapshot
-from rollouts.delivery.actions import Plan
-from rollouts.errors import NotFound, SpecError
+from rollouts.delivery.actions import Event, EventType, Plan
+from rollouts.errors import NotFound, Rejected, SpecError
 from rollouts.kube import resources
 
 __all__ = ["FIELD_MANAGER", "ORIGIN", "Reconciler"]
@@ -66,6 +66,14 @@ class Reconciler:
             following = await self._advance(record, known)
         except SpecError as e:
             return await self._refuse(known, e)
+        except PodsRefused as e:
+            fault = SpecError("spec.template", None, f"the API server refuses the pods: {e}")
+            await self._refuse(known, fault)
+            raise
+        except Rejected as e:
+            told = Event(Reason.RECONCILIATION_ERROR, str(e), EventType.WARNING)
+            await self.applier.recorder.post(known.metadata, told, self.now())
+            raise
         await self._release_services(key, still_named=self.stores.services_named.targets(key))
         return following
 
@@ -82,11 +90,6 @@ class Reconciler:
         except NameTaken:
             plan = delivery.collided(seen)
             wrote = await self.applier.apply(known, plan)
-        except PodsRefused as e:
-            await self._refuse(
-                known, SpecError("spec.template", None, f"the API server refuses the pods: {e}")
-            )
-            raise
         _log(record.key, known, plan, wrote=wrote)
         return Next(at=plan.requeue_at, again=wrote)
 

@@ -17,6 +17,7 @@ from rollouts.controller import gauges, measure, observe, reconcile, records, ru
 from rollouts.controller.apply import Applier
 from rollouts.controller.cache import Change, Key, Store
 from rollouts.controller.events import Recorder
+from rollouts.controller.jobs import Jobs
 from rollouts.controller.links import Links
 from rollouts.controller.loop import Controller
 from rollouts.controller.measure import Measurer
@@ -71,6 +72,7 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
         bell.runs,
         Writer(environment.kube, origin=measure.ORIGIN, field_manager=measure.FIELD_MANAGER),
         pool,
+        Jobs(environment.kube, environment.names, measure.FIELD_MANAGER, environment.now),
         environment.now,
         namespace=settings.lease_namespace or settings.namespace,
         metrics=environment.metrics,

@@ -226,6 +226,23 @@ async def test_a_rollout_that_is_wrong_is_told_so_once_and_disturbs_no_other(ben
         await bench.reaches("wrong", "Healthy")
 
 
+async def test_pods_that_the_api_server_refuses_are_told_and_disturb_no_running_pod(bench: Bench) -> None:
+    async with bench.controller():
+        await bench.create(rollout(replicas=2))
+        await bench.reaches("web", "Healthy")
+
+        bad = {"spec": {"containers": [{"name": "Not_A_Name", "image": "web:2"}]}}
+        await bench.patch("Rollout", "web", {"spec": {"template": bad}})
+        found = await bench.reaches("web", "Degraded")
+        assert "Not_A_Name" in found["status"]["message"]
+        assert await bench.replicas("web") == {"1": 2}
+        assert (await bench.events("web")).count("InvalidSpec") == 1
+
+        good = {"spec": {"containers": [{"name": "main", "image": "web:2"}]}}
+        await bench.patch("Rollout", "web", {"spec": {"template": good}})
+        await bench.reaches("web", "Healthy", currentRevision=2)
+
+
 async def test_a_second_rollout_on_a_service_is_told_and_takes_over_when_the_first_is_gone(
     bench: Bench,
 ) -> None:

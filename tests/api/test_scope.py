@@ -106,6 +106,19 @@ async def test_existing_sets_are_adopted_without_a_write_to_them(bench: Bench) -
     ]
 
 
+async def test_two_controllers_that_both_believe_to_lead_do_no_harm(bench: Bench) -> None:
+    async with bench.controller(), bench.controller():
+        await bench.create(rollout(replicas=4, **steps({"setWeight": 25}, {"pause": {}}, {"setWeight": 50})))
+        await bench.reaches("web", "Healthy")
+        await bench.set_image("web", "web:2")
+        await bench.reaches("web", "Paused", currentStepIndex=1)
+        assert await bench.replicas("web") == {"1": 3, "2": 1}
+        await bench.steer("web", pauseConditions=None)
+        await bench.reaches("web", "Healthy", currentRevision=2)
+
+    assert await bench.replicas("web") == {"1": 0, "2": 4}
+
+
 async def test_a_sweep_finds_what_a_watch_did_not_tell(bench: Bench) -> None:
     store = records.rollouts(Names(), "")
     told: list[Change[records.KnownRollout | records.Malformed]] = []
