@@ -48,8 +48,10 @@ def decide(snapshot: Snapshot) -> Plan:
     restarting = restart.due(seen, draft.status)
     counted = restart.discounted(seen, restarting.evictions)
     planned = _sizes(counted, draft.status)
+    is_at_the_end = seen.canary is None or canary.weight(seen, draft.status) == 100
     draft, blocked_on = _walked(counted, draft, planned)
-    draft = _promoted(counted, draft, blocked_on)
+    if is_at_the_end and blocked_on is None:
+        draft = _promoted(counted, draft)
     planned = _annotated(seen, draft.status, _retired(counted, draft.status, planned))
     return _assembled(seen, _restarted(draft, restarting), planned, blocked_on, restarting.evictions)
 
@@ -89,10 +91,10 @@ def _may_go_on(seen: View, now: RolloutStatus) -> bool:
     return under_way and not (now.abort or doubtful or view.is_held(seen, now))
 
 
-def _promoted(seen: View, draft: Draft, blocked_on: Step | None) -> Draft:
+def _promoted(seen: View, draft: Draft) -> Draft:
     """The current set becomes stable once all steps are taken and all its pods are available."""
     now = draft.status
-    if blocked_on is not None or not _may_go_on(seen, now) or not _is_whole(seen, now):
+    if not _may_go_on(seen, now) or not _is_whole(seen, now):
         return draft
     status_now = replace(
         now,
