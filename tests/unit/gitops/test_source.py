@@ -1,0 +1,288 @@
+"""The mirror against a real git: what is asked, what survives, what cannot be smuggled in."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from rollouts.api.application import ApplicationReason
+from rollouts.gitops import git as git_module
+from rollouts.gitops import source
+from rollouts.gitops.git import Credentials, Git, SourceError
+from rollouts.gitops.source import Mirror, RemoteRefs
+
+SECRET = "s3cr3t-w0rd"
+
+
+class Repository:
+    """A team's repository on disk."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.url = directory.as_uri()
+        directory.mkdir()
+        self.git("init", "--quiet", "--initial-branch=main")
+
+    def commit(self, **files: str) -> str:
+        for name, text in files.items():
+            path = self.directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message=x")
+        return self.git("rev-parse", "HEAD")
+
+    def git(self, *arguments: str) -> str:
+        identity = ("-c", "user.name=Team", "-c", "user.email=team@example.com")
+        run = subprocess.run(
+            ["git", "-C", str(self.directory), *identity, *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return run.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "repository")
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> Git:
+    return Git(tmp_path / "home", seconds=20)
+
+
+@pytest.fixture
+async def mirror(git: Git, repository: Repository, tmp_path: Path) -> AsyncIterator[Mirror]:
+    made = Mirror(git, repository.url, tmp_path / "mirror.git")
+    yield made
+    await made.close()
+
+
+async def refs(git: Git, repository: Repository, *target_revisions: str) -> RemoteRefs:
+    return await source.remote_refs(git, repository.url, target_revisions, None)
+
+
+async def tree(mirror: Mirror, commit: str, path: str = ".") -> str:
+    (found,) = await mirror.ids([(commit, path)])
+    return found
+
+
+async def test_a_branch_a_tag_and_head_are_resolved_in_one_call(git: Git, repository: Repository) -> None:
+    first = repository.commit(a="1")
+    repository.git("tag", "--annotate", "--message=x", "v1")
+    second = repository.commit(a="2")
+    repository.git("branch", "release/1.2", first)
+
+    found = await refs(git, repository, "main", "v1", "release/1.2", "nope", "HEAD")
+
+    assert found.resolve("main") == ("main", "refs/heads/main", second)
+    assert found.resolve("v1") == ("v1", "refs/tags/v1", first)
+    assert found.resolve("release/1.2") == ("release/1.2", "refs/heads/release/1.2", first)
+    assert found.resolve("HEAD") == found.resolve("") == ("main", "refs/heads/main", second)
+    assert found.resolve("nope") is None
+
+
+async def test_a_branch_goes_before_a_tag_of_the_same_name(git: Git, repository: Repository) -> None:
+    first = repository.commit(a="1")
+    repository.git("tag", "both")
+    second = repository.commit(a="2")
+    repository.git("branch", "both")
+
+    found = await refs(git, repository, "both", "refs/tags/both")
+
+    assert found.resolve("both") == ("both", "refs/heads/both", second)
+    assert found.resolve("refs/tags/both") == ("both", "refs/tags/both", first)
+
+
+async def test_trees_tell_whether_a_directory_has_changed(mirror: Mirror, repository: Repository) -> None:
+    first = repository.commit(**{"app/a": "1", "other/b": "1"})
+    second = repository.commit(**{"other/b": "2"})
+
+    await mirror.fetch({"refs/heads/main": second}, None)
+
+    assert await tree(mirror, first, "app") == await tree(mirror, second, "app") != ""
+    assert await tree(mirror, first) != await tree(mirror, second)
+    assert await tree(mirror, second, "nope") == ""
+    assert await tree(mirror, "0" * 40, "app") == ""
+
+
+async def test_a_replaced_history_is_followed_and_what_is_kept_stays(
+    mirror: Mirror, repository: Repository
+) -> None:
+    old = repository.commit(a="1")
+    await mirror.fetch({"refs/heads/main": old}, None)
+    await mirror.keep("application", old)
+    repository.git("checkout", "--quiet", "--orphan", "new")
+    new = repository.commit(a="2")
+    repository.git("branch", "--force", "main", new)
+
+    await mirror.fetch({"refs/heads/main": new}, None)
+
+    assert await tree(mirror, new)
+    repository.git("gc", "--quiet", "--prune=now")
+    assert await tree(mirror, old)
+
+
+async def test_names_that_would_shadow_each_other_on_disk_live_side_by_side(
+    mirror: Mirror, repository: Repository
+) -> None:
+    commit = repository.commit(a="1")
+    repository.git("branch", "a")
+    await mirror.fetch({"refs/heads/a": commit}, None)
+    repository.git("branch", "--delete", "--force", "a")
+    below = repository.commit(a="2")
+    repository.git("branch", "a/b")
+
+    await mirror.fetch({"refs/heads/a/b": below}, None)
+
+    assert await tree(mirror, below)
+
+
+async def test_a_commit_is_fetched_by_its_id(mirror: Mirror, repository: Repository) -> None:
+    first = repository.commit(a="1")
+    repository.commit(a="2")
+
+    await mirror.fetch({"": first}, None)
+
+    assert await tree(mirror, first)
+
+
+async def test_a_commit_that_is_nowhere_is_named(mirror: Mirror, repository: Repository) -> None:
+    repository.commit(a="1")
+
+    with pytest.raises(SourceError, match=f"no branch, tag or commit {'1' * 40}") as e:
+        await mirror.fetch({"": "1" * 40}, None)
+
+    assert e.value.reason is ApplicationReason.REVISION_NOT_FOUND
+
+
+async def test_what_a_killed_process_left_is_cleared_away(
+    git: Git, repository: Repository, tmp_path: Path
+) -> None:
+    directory = tmp_path / "left.git"
+    commit = repository.commit(a="1")
+    before = Mirror(git, repository.url, directory)
+    await before.fetch({"refs/heads/main": commit}, None)
+    await before.close()
+    for lock in ("HEAD.lock", "config.lock", "packed-refs.lock"):
+        (directory / lock).touch()
+    newer = repository.commit(a="2")
+
+    after = Mirror(git, repository.url, directory)
+    await after.fetch({"refs/heads/main": newer}, None)
+
+    assert await tree(after, newer)
+    await after.close()
+
+
+async def test_a_damaged_mirror_is_made_anew(git: Git, repository: Repository, tmp_path: Path) -> None:
+    directory = tmp_path / "damaged.git"
+    mirror = Mirror(git, repository.url, directory)
+    await mirror.fetch({"refs/heads/main": repository.commit(a="1")}, None)
+    newer = repository.commit(a="2")
+    shutil.rmtree(directory / "refs")
+    (directory / "HEAD").unlink()
+
+    await mirror.fetch({"refs/heads/main": newer}, None)
+
+    assert await tree(mirror, newer)
+    await mirror.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["ext::sh -c 'touch pwned'", "--upload-pack=touch pwned", "ssh://-oProxyCommand=touch/x"]
+)
+async def test_a_url_is_never_a_command(url: str, git: Git, tmp_path: Path) -> None:
+    with pytest.raises(SourceError):
+        await source.remote_refs(git, url, ["main"], None)
+
+    assert not (Path.cwd() / "pwned").exists()
+
+
+async def test_a_server_that_never_answers_is_given_up_and_leaves_no_process(
+    git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "_REMOTE_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/x.git"
+
+        with pytest.raises(SourceError, match="took longer than") as e:
+            await source.remote_refs(git, url, ["main"], None)
+
+        assert not e.value.definite
+        assert not await _processes_with(url)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "reason", "definite"),
+    [
+        (
+            f"fatal: Authentication failed for 'https://bob:{SECRET}@h/x'",
+            ApplicationReason.AUTHENTICATION_FAILED,
+            True,
+        ),
+        ("fatal: unable to access: returned error: 403", ApplicationReason.AUTHENTICATION_FAILED, True),
+        (
+            "remote: x\nfatal: repository 'https://h/x' not found",
+            ApplicationReason.GIT_OPERATION_FAILED,
+            True,
+        ),
+        ("fatal: Could not resolve host: h", ApplicationReason.GIT_OPERATION_FAILED, False),
+        (f"fatal: weird {SECRET}", ApplicationReason.GIT_OPERATION_FAILED, False),
+        ("", ApplicationReason.GIT_OPERATION_FAILED, False),
+    ],
+)
+def test_a_failure_is_told_by_kind_and_without_secrets(
+    stderr: str, reason: ApplicationReason, definite: bool
+) -> None:
+    error = git_module.failure("fetch", f"https://bob:{SECRET}@h/x", stderr, Credentials("bob", SECRET))
+
+    assert (error.reason, error.definite) == (reason, definite)
+    assert SECRET not in str(error)
+
+
+def test_credentials_are_offered_to_their_host_only_and_never_shown(git: Git) -> None:
+    environment = git._environment("https://git.example.com/x.git", Credentials("bob", SECRET))
+
+    settings = {v: k for k, v in environment.items() if k.startswith("GIT_CONFIG_KEY_")}
+    assert "credential.https://git.example.com.helper" in settings
+    carrying = [k for k, v in environment.items() if SECRET in v]
+    assert carrying == ["ROLLOUTS_GIT_PASSWORD"]
+    assert SECRET not in repr(Credentials("bob", SECRET))
+
+
+def test_the_machine_s_own_git_configuration_is_not_read(git: Git) -> None:
+    environment = git._environment("https://git.example.com/x.git", None)
+
+    assert environment["GIT_CONFIG_NOSYSTEM"] == "1"
+    assert environment["GIT_CONFIG_GLOBAL"] == os.devnull
+    assert environment["GIT_TERMINAL_PROMPT"] == "0"
+
+
+async def _processes_with(text: str) -> list[str]:
+    """Command lines of processes that name `text`; a killed one may take a moment to go."""
+    for _ in range(100):
+        found = [line for line in _command_lines() if text in line and "git" in line]
+        if not found:
+            break
+        await asyncio.sleep(0.02)
+    return found
+
+
+def _command_lines() -> list[str]:
+    lines = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return lines
