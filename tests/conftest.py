@@ -7,11 +7,18 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from rollouts import kube as kubes
 from rollouts import sandbox
 from rollouts.kube import Kube, resources
+
+# How fast this machine draws and runs examples says nothing about the code.
+hypothesis.settings.register_profile(
+    "rollouts", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("rollouts")
 
 _CRDS = Path(__file__).parents[1] / "crds"
 _numbers = itertools.count(1)
