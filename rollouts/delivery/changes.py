@@ -44,7 +44,7 @@ def between(seen: View, planned: Sets, *, creates: bool) -> Changes:
         if action is None or (not before.uid and not creates):
             continue
         grows = after.replicas - before.replicas
-        if grows < 0:
+        if grows < 0 or _is_retired(before, after):
             down.append(action)
         elif grows <= room:
             room -= grows
@@ -95,6 +95,10 @@ def _created(seen: View, after: ReplicaSet) -> CreateReplicaSet:
     )
 
 
+def _is_retired(before: ReplicaSet, after: ReplicaSet) -> bool:
+    return before.scale_down_deadline is None and after.scale_down_deadline is not None
+
+
 def _annotations(seen: View, before: ReplicaSet, after: ReplicaSet) -> dict[str, str | None]:
     names = seen.names
     changed: dict[str, str | None] = {}
@@ -114,7 +118,7 @@ def _told(before: ReplicaSet, after: ReplicaSet) -> Iterator[Fact]:
     if not before.uid:
         yield events.normal(
             Reason.NEW_REPLICA_SET,
-            f"Created ReplicaSet {after.name} (revision {after.revision}) with {after.replicas} pods",
+            f"Created ReplicaSet {after.name} (revision {after.revision}) with {events.pods(after.replicas)}",
         )
     if before.replicas != after.replicas:
         yield events.scaled(after.name, after.revision, before.replicas, after.replicas)

@@ -54,8 +54,12 @@ def scaled(name: str, revision: int, before: int, after: int) -> Event:
     direction = "up" if after > before else "down"
     return normal(
         Reason.SCALING_REPLICA_SET,
-        f"Scaled {direction} ReplicaSet {name} (revision {revision}): {before} → {after} pods",
+        f"Scaled {direction} ReplicaSet {name} (revision {revision}): {before} → {pods(after)}",
     )
+
+
+def pods(count: int) -> str:
+    return "1 pod" if count == 1 else f"{count} pods"
 
 
 def in_order(facts: Sequence[Fact], *, first: bool) -> tuple[Fact, ...]:

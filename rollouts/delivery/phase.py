@@ -63,7 +63,8 @@ def doubt(seen: View, draft: Draft) -> Draft:
         return draft.to(replace(status, attempt=status.attempt + 1))
     pause = PauseCondition(PauseReason.INCONCLUSIVE_ANALYSIS, seen.now)
     status = replace(status, pause_conditions=(*status.pause_conditions, pause), controller_pause=True)
-    return draft.to(status, events.normal(Reason.PAUSED, f"Paused: {pause.reason}"))
+    told = f"Paused until somebody promotes or aborts ({pause.reason})"
+    return draft.to(status, events.normal(Reason.PAUSED, told))
 
 
 def judged(seen: View, status: RolloutStatus) -> Iterator[runs.Slot]:
@@ -258,19 +259,23 @@ def _by_deadline(seen: View, status: RolloutStatus) -> AbortReason | None:
 def _reason(seen: View, status: RolloutStatus, reason: str, because: str) -> AbortReason:
     index = status.current_step_index
     at_step = index is not None and index < len(seen.steps)
-    step = (
-        f" at step {(index or 0) + 1}/{len(seen.steps)} ({canary.text(seen.steps[index or 0])})"
-        if at_step
-        else ""
+    where = f" at {_step(seen, index)}" if at_step and index is not None else ""
+    stable = seen.sets.stable
+    back = (
+        f"going back to revision {stable.revision}" if stable else "there is no stable revision to go back to"
     )
     return AbortReason(
         reason=reason,
-        message=f"Update to revision {seen.revision}{_git(seen)} aborted{step}: {because}",
+        message=f"Update to revision {seen.revision}{_git(seen)} aborted{where}: {because}; {back}",
         revision=seen.revision,
         git_revision=seen.git_revision,
         pod_template_hash=seen.hash,
         step=index if at_step else None,
     )
+
+
+def _step(seen: View, index: int) -> str:
+    return f"step {index + 1}/{len(seen.steps)} ({canary.text(seen.steps[index])})"
 
 
 def _aborted(seen: View, draft: Draft, reason: AbortReason) -> Draft:

@@ -18,6 +18,7 @@ from rollouts.api.rollout import (
     CanaryStatus,
     LabelSelector,
     Phase,
+    RolloutAnalysisRunStatus,
     RolloutStatus,
     TrafficWeights,
     WeightDestination,
@@ -312,15 +313,15 @@ def _phase(
 
 
 def _waits_for(seen: View, status: RolloutStatus) -> str:
+    run = _blocking_run(status)
+    if run is not None and status.stable_rs != seen.hash:
+        return f"waiting for AnalysisRun {run.name}"
     if status.updated_replicas < seen.replicas:
         return "more replicas need to be updated"
     if status.available_replicas < min(status.updated_replicas, seen.replicas):
         return "updated replicas are still becoming available"
-    if seen.blue_green is not None:
-        if status.blue_green.active_selector != seen.hash:
-            return "active Service is to be switched"
-        if status.stable_rs != seen.hash:
-            return "analysis after the promotion is to complete"
+    if seen.blue_green is not None and status.blue_green.active_selector != seen.hash:
+        return "active Service is to be switched"
     if status.stable_rs != seen.hash:
         return "steps are to complete"
     return "old replicas are pending termination"
@@ -328,6 +329,16 @@ def _waits_for(seen: View, status: RolloutStatus) -> str:
 
 def _truth(value: bool) -> Truth:  # noqa: FBT001
     return Truth.TRUE if value else Truth.FALSE
+
+
+def _blocking_run(status: RolloutStatus) -> RolloutAnalysisRunStatus | None:
+    """The run that the update waits for; one in the background does not hold it up."""
+    runs = (
+        status.canary.current_step_analysis_run_status,
+        status.blue_green.pre_promotion_analysis_run_status,
+        status.blue_green.post_promotion_analysis_run_status,
+    )
+    return next((run for run in runs if run is not None and not run.status.completed), None)
 
 
 def _find(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:

@@ -7,11 +7,12 @@ decided before, in `canary` and `bluegreen`. Called by `plan`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
+from rollouts.api.parse import format_timestamp
 from rollouts.api.rollout import PauseCondition, PauseReason
 from rollouts.delivery import events, replicas, runs, view
 from rollouts.delivery.sets import Sets, available
@@ -109,14 +110,17 @@ def _wait(seen: View, draft: Draft, step: Wait) -> Taken:
     if over is not None and over <= seen.snapshot.now:
         return Taken(_resumed(draft) if paused else draft, reached=True)
     if paused is None:
-        draft = _paused(draft, step.reason, seen)
+        draft = _paused(seen, draft, step.reason, until=over)
     return Taken(draft.wake_at(over) if over else draft, reached=False)
 
 
-def _paused(draft: Draft, reason: PauseReason, seen: View) -> Draft:
+def _paused(seen: View, draft: Draft, reason: PauseReason, *, until: datetime | None) -> Draft:
     conditions = (*draft.status.pause_conditions, PauseCondition(reason, seen.now))
     status = replace(draft.status, pause_conditions=conditions, controller_pause=True)
-    return draft.to(status, events.normal(Reason.PAUSED, f"Paused: {reason}"))
+    index = status.current_step_index
+    where = "" if index is None else f" at step {index + 1} of {len(seen.steps)}"
+    until_when = f"until {format_timestamp(until)}" if until else "until somebody promotes"
+    return draft.to(status, events.normal(Reason.PAUSED, f"Paused{where} {until_when} ({reason})"))
 
 
 def _resumed(draft: Draft) -> Draft:

@@ -76,8 +76,8 @@ def _ready(now: dict[str, bool], version: str) -> bool:
 
 
 class Driver:
-    def __init__(self, seed: int) -> None:
-        self.rng = random.Random(seed)
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
         self.cluster = FakeCluster(
             random_rollout(self.rng),
             services=("active", "preview", "canary", "stable"),
@@ -368,4 +368,12 @@ class Driver:
         return sets, runs, selected, timeless, conditions
 
     def twin(self) -> Driver:
-        return copy.deepcopy(self)
+        """The same state, to be led another way."""
+        other = copy.copy(self)
+        other.cluster = copy.deepcopy(self.cluster)
+        other.bad_versions, other.waited, other.story = (
+            set(self.bad_versions),
+            set(self.waited),
+            list(self.story),
+        )
+        return other

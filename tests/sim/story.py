@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 
 from tests.sim.driver import Driver
@@ -9,7 +10,7 @@ from tests.sim.test_simulation import EVENTS
 
 
 def tell(seed: int, events: int) -> None:
-    driver = Driver(seed)
+    driver = Driver(random.Random(seed))
     print(driver.cluster.rollout.spec.strategy, f"replicas={driver.cluster.rollout.spec.replicas}")
     for _ in range(events):
         driver.happen()

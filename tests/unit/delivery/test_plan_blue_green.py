@@ -218,7 +218,7 @@ def test_a_failure_after_the_switch_gives_users_the_old_version_back() -> None:
     cluster = updated(post_promotion_analysis=analysis())
     assert cluster.selected("active") == "v2"
     assert cluster.status.stable_rs == "hash-v1"
-    assert cluster.status.message == "analysis after the promotion is to complete"
+    assert cluster.status.message == "waiting for AnalysisRun web-hash-v2-2-post"
 
     cluster.finish_run("web-hash-v2-2-post", AnalysisPhase.FAILED, value="0.5")
     cluster.settle()
