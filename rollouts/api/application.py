@@ -209,14 +209,14 @@ class ApplicationSpec:
 
 @dataclass(frozen=True, slots=True)
 class SyncState:
-    status: Annotated[SyncStatus, Field("Synced, OutOfSync or Unknown.")] = SyncStatus.UNKNOWN
+    status: Annotated[SyncStatus, Field("Synced, OutOfSync or Unknown.", shown=True)] = SyncStatus.UNKNOWN
     revision: Annotated[str, Field("Revision that the cluster was compared with.")] = ""
     reason: Annotated[str, Field("Why it is not Synced, in one word.")] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthState:
-    status: Annotated[HealthStatus, Field("Worst health of all objects.")] = HealthStatus.UNKNOWN
+    status: Annotated[HealthStatus, Field("Worst health of all objects.", shown=True)] = HealthStatus.UNKNOWN
     message: Annotated[str, Field("The object that is worst, and why.")] = ""
     last_transition_time: Annotated[datetime | None, Field("When the status last changed.")] = None
 
@@ -266,7 +266,7 @@ class ResourceStatus:
     group: Annotated[str, Field("API group; empty for the core group.")] = ""
     version: Annotated[str, Field("API version.")] = ""
     namespace: Annotated[str, Field("Namespace; empty for objects of the cluster.")] = ""
-    status: Annotated[SyncStatus, Field("Synced or OutOfSync.")] = SyncStatus.SYNCED
+    status: Annotated[SyncStatus, Field("Synced or OutOfSync.", shown=True)] = SyncStatus.SYNCED
     health: Annotated[ResourceHealth | None, Field("Health, for kinds that have one.")] = None
     requires_pruning: Annotated[bool, Field("Git no longer holds it.")] = False
 
