@@ -149,6 +149,11 @@ class App:
         return (found.get("data") or {}) if found else None
 
 
+def shell(*arguments: str) -> None:
+    """What a person types."""
+    subprocess.run(arguments, check=True, capture_output=True)
+
+
 def condition(status: Object, type_: str) -> Object:
     return next((c for c in status.get("conditions") or () if c["type"] == type_), {})
 
