@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from rollouts.kube import Kube
 from tests.e2e import installation
 from tests.e2e.installation import Controller, Installation
 from tests.e2e.together import Scenarios, under_way
-from tests.e2e.world import World, Worlds
+from tests.e2e.world import Worlds
 
 _LOG_LINES = 80
 _WORLDS = 3
@@ -27,9 +26,9 @@ def installed(cluster: sandbox.Sandbox) -> Installation:
     return installation.install(cluster)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def controller(installed: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
-    """The one controller of the cluster."""
+    """The one controller of the cluster, while a module needs it."""
     process = installed.controller(tmp_path_factory.mktemp("controller"))
     process.start()
     yield process
@@ -37,33 +36,26 @@ def controller(installed: Installation, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def worlds(kube: Kube, installed: Installation, tmp_path: Path) -> Worlds:
+async def worlds(kube: Kube, installed: Installation, tmp_path: Path) -> AsyncIterator[Worlds]:
     """Namespaces; they bring their own controllers."""
-    return Worlds(kube, installed, tmp_path)
-
-
-@pytest.fixture
-async def world(worlds: Worlds, controller: Controller) -> World:
-    """A namespace that the controller of the cluster serves."""
-    return await replace(worlds, process=controller).new()
+    found = Worlds(kube, installed, tmp_path)
+    yield found
+    await found.end()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_kube(cluster: sandbox.Sandbox) -> AsyncIterator[Kube]:
-    """The administrator's client, for scenarios that outlive a test."""
-    client = await kubes.connect(str(cluster.kubeconfig))
-    yield client
-    await client.close()
-
-
-@pytest.fixture(scope="module")
-def shared_worlds(
-    shared_kube: Kube,
+async def shared_worlds(
+    cluster: sandbox.Sandbox,
     installed: Installation,
     controller: Controller,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Worlds:
-    return Worlds(shared_kube, installed, tmp_path_factory.mktemp("worlds"), controller)
+) -> AsyncIterator[Worlds]:
+    """Namespaces that the controller of the cluster serves, for scenarios that outlive a test."""
+    client = await kubes.connect(str(cluster.kubeconfig))
+    found = Worlds(client, installed, tmp_path_factory.mktemp("worlds"), controller)
+    yield found
+    await found.end()
+    await client.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -7,14 +7,14 @@ are released, after a crash of the controller, while the bad ones still say what
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from tests.api.harness import Object, eventually, rollout, service, steps
+from tests.api.harness import Object, rollout, service, steps
+from tests.e2e import policies
 from tests.e2e.together import Scenarios
 from tests.e2e.world import HASH, World, Worlds
 
@@ -140,7 +140,7 @@ async def nan_meets_no_condition(world: World) -> None:
 
 @SCENARIOS.add
 async def pods_that_admission_denies_are_told_and_stable_stays(world: World) -> None:
-    await _denied(world, "forbidden")
+    await policies.forbid_images(world, "forbidden")
     await _deployed(world, rollout("web"))
     before = await _pods(world)
 
@@ -175,7 +175,7 @@ async def test_beside_all_that_a_healthy_rollout_is_released(
     await healthy.reaches("web", "Healthy")
 
     assert [await _conditions(world) for world in bad] == said
-    assert [fact for world in bad for fact in await _told_twice(world)] == []
+    assert [fact for world in bad for fact in await world.told_twice()] == []
     assert "bug in the controller" not in healthy.log
 
 
@@ -246,72 +246,5 @@ def _template(name: str, query: str, success: str, *, address: str = "", **metri
     }
 
 
-async def _denied(world: World, image: str) -> None:
-    """An admission policy of this namespace, in force."""
-    name = f"{world.namespace}-images"
-    expression = (
-        "!has(object.spec.template.spec) || "
-        f"object.spec.template.spec.containers.all(c, !c.image.startsWith('{image}'))"
-    )
-    message = f"images named {image} are not for this namespace"
-    policy = {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": name},
-        "spec": {
-            "matchConstraints": {
-                "resourceRules": [
-                    {
-                        "apiGroups": ["apps"],
-                        "apiVersions": ["v1"],
-                        "operations": ["CREATE"],
-                        "resources": ["replicasets"],
-                    }
-                ]
-            },
-            "validations": [{"expression": expression, "message": message}],
-        },
-    }
-    here = {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}}
-    binding = {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": name},
-        "spec": {
-            "policyName": name,
-            "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": here},
-        },
-    }
-    for body in (policy, binding):
-        assert (await world.applied(body)).code == 0
-    probe = {
-        "apiVersion": "apps/v1",
-        "kind": "ReplicaSet",
-        "metadata": {"name": "probe"},
-        "spec": {
-            "replicas": 0,
-            "selector": {"matchLabels": {"app": "probe"}},
-            "template": {
-                "metadata": {"labels": {"app": "probe"}},
-                "spec": {"containers": [{"name": "main", "image": f"{image}:0"}]},
-            },
-        },
-    }
-
-    async def in_force() -> bool:
-        return message in (await world.applied(probe, "--dry-run=server")).err
-
-    await eventually(in_force)
-
-
 async def _conditions(world: World) -> list[Any]:
     return [r.get("status", {}).get("conditions") for r in await world.list("Rollout")]
-
-
-async def _told_twice(world: World) -> list[str]:
-    """Warnings that say what another one says."""
-    events = [e for e in await world.list("Event") if e["type"] == "Warning"]
-    events = [e for e in events if e["source"].get("component") == "rollouts-controller"]
-    told = Counter((e["involvedObject"]["name"], e["reason"], e["message"]) for e in events)
-    return [f"{world.namespace}: {json.dumps(fact)}" for fact, count in told.items() if count > 1]

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,6 +90,20 @@ class World(Bench):
         ordered = sorted(found, key=lambda e: int(e["metadata"]["resourceVersion"]))
         return [f"{e['reason']}: {e['message']}" for e in ordered]
 
+    async def told_twice(self) -> list[str]:
+        """Warnings of ours that say what another one says."""
+        events = [e for e in await self.list("Event") if e["type"] == "Warning"]
+        events = [e for e in events if e["source"].get("component") == "rollouts-controller"]
+        told = Counter((e["involvedObject"]["name"], e["reason"], e["message"]) for e in events)
+        return [f"{self.namespace}: {fact}" for fact, count in told.items() if count > 1]
+
+    async def pods(self) -> Mapping[str, int]:
+        """Images, and how many pods should run them."""
+        found = {
+            s["spec"]["template"]["spec"]["containers"][0]["image"]: s for s in await self.list("ReplicaSet")
+        }
+        return {image: s["spec"]["replicas"] for image, s in found.items() if s["spec"]["replicas"]}
+
     async def repository(self) -> RepoInfo:
         """A bare repository of this namespace on the Git server."""
         create = self.installation.cluster.create_repository
@@ -157,3 +172,8 @@ class Worlds:
         )
         self.made.setdefault(whose, []).append(world)
         return world
+
+    async def end(self) -> None:
+        """Delete them; the cluster need not be done with it."""
+        for world in (world for worlds in self.made.values() for world in worlds):
+            await self.kube.delete(resources.NAMESPACE.ref(world.namespace))
