@@ -191,6 +191,14 @@ class InfluxdbMetric:
 
 
 @dataclass(frozen=True, slots=True)
+class JobMetric:
+    """A Job in the namespace of the run: complete is Successful, failed is Failed."""
+
+    spec: Annotated[JSON, Field("Spec of the Job.")]
+    metadata: Annotated[JSON | None, Field("Labels and annotations of the Job.")] = None
+
+
+@dataclass(frozen=True, slots=True)
 class MetricProvider:
     """Exactly one of these."""
 
@@ -201,6 +209,7 @@ class MetricProvider:
     cloud_watch: Annotated[CloudWatchMetric | None, Field("Amazon CloudWatch.")] = None
     graphite: Annotated[GraphiteMetric | None, Field("Graphite.")] = None
     influxdb: Annotated[InfluxdbMetric | None, Field("InfluxDB 2.")] = None
+    job: Annotated[JobMetric | None, Field("A Kubernetes Job.")] = None
     plugin: Annotated[
         Mapping[str, Any] | None, Field("A provider of somebody else: its name, and its settings below.")
     ] = None

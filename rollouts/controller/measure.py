@@ -246,14 +246,13 @@ class Measurer:
         self._queue.add(key)
 
     async def _end_jobs(self, progress: Progress, results: Sequence[model.MetricResult]) -> None:
-        """The Jobs of measurements that a completed run does not wait for."""
+        """The Jobs of measurements that a completed run does not wait for, also those of a former process."""
         numbers = {result.name: _next_number(result) for result in results}
-        running = [
-            m.name for m in progress.prepared.metrics if JOB in m.provider and m.name in progress.in_flight
-        ]
-        for name in running:
-            progress.in_flight[name].cancel()
-        await self._jobs.end(progress.run, running, lambda name: numbers.get(name, 1))
+        measured = [m.name for m in progress.prepared.metrics if JOB in m.provider]
+        for name in measured:
+            if name in progress.in_flight:
+                progress.in_flight[name].cancel()
+        await self._jobs.end(progress.run, measured, lambda name: numbers.get(name, 1))
 
     async def _found(self, progress: Progress, metric: model.Metric, due: Due) -> model.Measurement:
         if JOB in metric.provider:

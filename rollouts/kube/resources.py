@@ -56,6 +56,7 @@ CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
 NAMESPACE = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 EVENT = Resource("", "v1", "events", "Event")
 REPLICA_SET = Resource("apps", "v1", "replicasets", "ReplicaSet")
+JOB = Resource("batch", "v1", "jobs", "Job")
 DEPLOYMENT = Resource("apps", "v1", "deployments", "Deployment")
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 CUSTOM_RESOURCE_DEFINITION = Resource(

@@ -141,6 +141,7 @@ def test_the_delivery_half_has_these_rights_and_no_others(render: Render) -> Non
         *(("apps", "replicasets", verb) for verb in (*read, "create", "patch", "delete")),
         *(("", "services", verb) for verb in (*read, "patch")),
         *(("", "pods", verb) for verb in ("get", "list")),
+        *(("batch", "jobs", verb) for verb in ("get", "create", "delete")),
         ("", "pods/eviction", "create"),
         ("", "events", "create"),
         *(("apiextensions.k8s.io", "customresourcedefinitions", verb) for verb in ("list", "watch")),
