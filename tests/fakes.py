@@ -1,86 +1,28 @@
-"""A cluster in memory for the pure core: applies plans, plays ReplicaSet controller, pods, people and Git.
+"""The product's simulated cluster in the words of tests: versions instead of pod templates.
 
-Deterministic; time moves only when a test says so. `tests/properties` and `tests/golden` drive it.
+Deterministic; time moves only when a test says so. `tests/sim`, `tests/golden` and the unit tests of
+`delivery` drive it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
-from rollouts.api.meta import (
-    CANARY_STEP_INDEX_LABEL,
-    POD_TEMPLATE_HASH_LABEL,
-    ROLLOUT_TYPE_LABEL,
-    SCALE_DOWN_DEADLINE_ANNOTATION,
-    Names,
-)
-from rollouts.api.parse import timestamp
-from rollouts.api.rollout import Rollout, RolloutStatus
-from rollouts.delivery import actions, plan, snapshot
-from rollouts.delivery.actions import Plan
-from rollouts.delivery.snapshot import AnalysisRun, MetricVerdict, Pod, PodTemplate, ReplicaSet, Service
+from rollouts.api.meta import Names
+from rollouts.api.rollout import Rollout
+from rollouts.delivery.snapshot import MetricVerdict, PodTemplate
+from rollouts.simulate.cluster import Cluster, SimulatedSet
 from tests import builders
-
-
-@dataclass
-class FakePod:
-    name: str
-    created_at: datetime
-    available: bool = False
-    deleting: bool = False
-
-
-@dataclass
-class FakeSet:
-    """A ReplicaSet and its pods. `observed` replicas lag behind until the controller has run."""
-
-    name: str
-    uid: str
-    hash: str
-    digest: str
-    revision: int
-    replicas: int
-    created_at: datetime
-    desired: int | None = None
-    deadline: datetime | None = None
-    git_revision: str = ""
-    version: int = 1
-    observed: bool = False
-    pods: list[FakePod] = field(default_factory=list)
-
-    def seen(self) -> ReplicaSet:
-        return ReplicaSet(
-            name=self.name,
-            uid=self.uid,
-            resource_version=str(self.version),
-            created_at=self.created_at,
-            pod_template_hash=self.hash,
-            template_digest=self.digest,
-            revision=self.revision,
-            replicas=self.replicas,
-            desired_replicas=self.desired,
-            current_replicas=len(self.pods),
-            ready_replicas=self.available,
-            available_replicas=self.available,
-            observed=self.observed,
-            scale_down_deadline=self.deadline,
-            git_revision=self.git_revision,
-        )
-
-    @property
-    def available(self) -> int:
-        return sum(pod.available for pod in self.pods)
-
 
 Behaviour = Callable[[str], bool]
 """Whether pods of a version become available."""
 
 
-class FakeCluster:
+class FakeCluster(Cluster):
     def __init__(
         self,
         rollout: Rollout,
@@ -89,106 +31,19 @@ class FakeCluster:
         templates: Mapping[str, AnalysisTemplateSpec] | None = None,
         names: Names | None = None,
     ) -> None:
-        self.rollout = rollout
-        self.now = builders.START
-        self.names = names or Names()
         self.version = "v1"
-        self.sets: dict[str, FakeSet] = {}
-        self.runs: dict[str, AnalysisRun] = {}
-        self.services: dict[str, Service | None] = {
-            name: Service(name, f"uid-{name}", "1", selector={"app": rollout.metadata.name})
-            for name in services
-        }
-        self.templates: dict[AnalysisTemplateRef, AnalysisTemplateSpec | None] = {
-            AnalysisTemplateRef(name): spec for name, spec in (templates or {}).items()
-        }
-        self.fast_rollback = False
-        self.writes = 0
-        self.status_writes = 0
-        self.told: list[actions.Event] = []
-        self.ended: list[str] = []
-        self.run_specs: dict[str, actions.CreateAnalysisRun] = {}
-        self._serial = 0
-
-    # what the controller sees and does
-
-    def snapshot(self) -> snapshot.Snapshot:
-        rollout = replace(self.rollout, spec=replace(self.rollout.spec, template=self._template()))
-        self.rollout = rollout
-        restart = rollout.spec.restart_at
-        due = restart is not None and restart <= self.now and restart != rollout.status.restarted_at
-        return snapshot.Snapshot(
-            rollout=rollout,
-            template=PodTemplate(digest=f"digest-{self.version}", hash=f"hash-{self.version}"),
-            now=self.now,
-            replica_sets=tuple(rs.seen() for rs in self.sets.values()),
-            services=dict(self.services),
-            analysis_runs=tuple(self.runs.values()),
-            templates=dict(self.templates),
-            fast_rollback=self.fast_rollback,
-            pods=self.pods() if due else (),
-            names=self.names,
+        template = builders.pod_template(self.version, rollout.metadata.name)
+        super().__init__(
+            replace(rollout, spec=replace(rollout.spec, template=template)),
+            builders.START,
+            services=services,
+            templates={AnalysisTemplateRef(name): spec for name, spec in (templates or {}).items()},
+            names=names,
         )
 
-    def pods(self) -> tuple[Pod, ...]:
-        return tuple(
-            Pod(pod.name, pod.name, pod.created_at, rs.hash, pod.available, pod.deleting)
-            for rs in self.sets.values()
-            for pod in rs.pods
-        )
-
-    def decide(self) -> Plan:
-        return plan.decide(self.snapshot())
-
-    def apply(self, decided: Plan, *, upto: int | None = None) -> None:
-        """Carries a plan out; with `upto` the controller dies after so many actions."""
-        for action in decided.actions[:upto]:
-            self.act(action)
-        if upto is not None:
-            return
-        self.told += decided.events
-        if decided.ended and decided.ended.completion_status:
-            self.ended.append(decided.ended.completion_status.value)
-        if decided.status != self.rollout.status:
-            self.writes += 1
-            self.status_writes += 1
-            self.rollout = replace(self.rollout, status=decided.status)
-
-    def act(self, action: actions.Action) -> None:
-        self.writes += 1
-        match action:
-            case actions.CreateReplicaSet():
-                self._create_set(action)
-            case actions.PatchReplicaSet():
-                self._patch_set(action)
-            case actions.DeleteReplicaSet(name=name):
-                assert not self.sets[name].replicas
-                del self.sets[name]
-            case actions.SwitchService(name=name, pod_template_hash=selected):
-                service = self.services[name]
-                assert service is not None
-                self.services[name] = replace(
-                    service, selected_hash=selected, managed_by=self.rollout.metadata.name
-                )
-            case actions.CreateAnalysisRun():
-                self._create_run(action)
-            case actions.TerminateAnalysisRun(name=name):
-                self.runs[name] = replace(
-                    self.runs[name], terminating=True, phase=AnalysisPhase.SUCCESSFUL, message="terminated"
-                )
-            case actions.DeleteAnalysisRun(name=name):
-                del self.runs[name]
-            case actions.EvictPod(name=name):
-                self.evict(name)
-
-    def settle(self, limit: int = 100) -> int:
-        """Decide and apply until nothing changes; how many plans it took."""
-        for count in range(limit):
-            decided = self.decide()
-            if not decided.actions and decided.status == self.rollout.status:
-                return count
-            self.apply(decided)
-        raise AssertionError(f"no fixpoint after {limit} plans: {self.decide()}")
+    def identity(self, template: Mapping[str, Any]) -> PodTemplate:
+        del template
+        return PodTemplate(digest=f"digest-{self.version}", hash=f"hash-{self.version}")
 
     def run(self, *, ready: Behaviour = lambda version: True, rounds: int = 100) -> None:
         """Until neither controller, ReplicaSets nor pods change anything; time stands still."""
@@ -205,66 +60,16 @@ class FakeCluster:
         self.now += timedelta(seconds=seconds)
         self.run(ready=ready)
 
-    def state(self) -> object:
-        sets = [
-            (rs.seen(), [(p.name, p.available, p.deleting) for p in rs.pods]) for rs in self.sets.values()
-        ]
-        return sets, dict(self.runs), dict(self.services), self.rollout.status
-
-    # ReplicaSet controller and kubelet
-
-    def replica_set_controller(self, name: str | None = None) -> None:
-        for rs in self.sets.values():
-            if name in (None, rs.name):
-                rs.pods = [pod for pod in rs.pods if not pod.deleting]
-                # not ready pods go first
-                rs.pods.sort(key=lambda pod: not pod.available)
-                del rs.pods[rs.replicas :]
-                while len(rs.pods) < rs.replicas:
-                    rs.pods.append(FakePod(self._name(rs.name), self.now))
-                rs.observed = True
-
     def make_ready(self, ready: Behaviour = lambda version: True) -> None:
         for rs in self.sets.values():
             for pod in rs.pods:
                 pod.available = ready(rs.hash.removeprefix("hash-"))
 
-    def evict(self, name: str) -> None:
-        for rs in self.sets.values():
-            for pod in rs.pods:
-                if pod.name == name:
-                    pod.available, pod.deleting = False, True
-
     # people and Git
-
-    def edit(self, **fields: Any) -> None:
-        metadata = replace(self.rollout.metadata, generation=self.rollout.metadata.generation + 1)
-        self.rollout = replace(self.rollout, metadata=metadata, spec=replace(self.rollout.spec, **fields))
 
     def deploy(self, version: str) -> None:
         self.version = version
-        self.edit()
-
-    def patch_status(self, **fields: Any) -> None:
-        self.rollout = replace(self.rollout, status=replace(self.status, **fields))
-
-    def promote(self) -> None:
-        """As the plugin does: clears the pause, or goes to the next step."""
-        self.edit(paused=False)
-        if self.status.pause_conditions:
-            self.patch_status(pause_conditions=())
-        else:
-            index = self.status.current_step_index or 0
-            self.patch_status(current_step_index=index + 1)
-
-    def promote_full(self) -> None:
-        self.patch_status(promote_full=True)
-
-    def abort(self) -> None:
-        self.patch_status(abort=True)
-
-    def retry(self) -> None:
-        self.patch_status(abort=False)
+        self.edit(template=builders.pod_template(version, self.rollout.metadata.name))
 
     def finish_run(self, name: str, phase: AnalysisPhase, *, value: str = "", message: str = "") -> None:
         verdict = MetricVerdict("success-rate", value, "result[0] >= 0.95") if value else None
@@ -272,15 +77,11 @@ class FakeCluster:
 
     # answers
 
-    @property
-    def status(self) -> RolloutStatus:
-        return self.rollout.status
-
     def size(self, version: str) -> int:
         rs = self.of(version)
         return rs.replicas if rs else 0
 
-    def of(self, version: str) -> FakeSet | None:
+    def of(self, version: str) -> SimulatedSet | None:
         return next((rs for rs in self.sets.values() if rs.hash == f"hash-{version}"), None)
 
     def sizes(self) -> dict[str, int]:
@@ -293,60 +94,3 @@ class FakeCluster:
 
     def reasons(self) -> list[str]:
         return [event.reason.value for event in self.told]
-
-    def _template(self) -> Mapping[str, Any]:
-        return builders.pod_template(self.version, self.rollout.metadata.name)
-
-    def _name(self, prefix: str) -> str:
-        self._serial += 1
-        return f"{prefix}-{self._serial}"
-
-    def _create_set(self, action: actions.CreateReplicaSet) -> None:
-        assert action.name not in self.sets
-        self.sets[action.name] = FakeSet(
-            name=action.name,
-            uid=f"uid-{action.name}",
-            hash=action.pod_template_hash,
-            digest=action.pod_template_hash.replace("hash", "digest"),
-            revision=action.revision,
-            replicas=action.replicas,
-            created_at=self.now,
-            desired=action.desired_replicas,
-            git_revision=action.git_revision,
-        )
-
-    def _patch_set(self, action: actions.PatchReplicaSet) -> None:
-        rs = self.sets[action.name]
-        assert action.resource_version == str(rs.version), "two patches of one set in one plan"
-        assert action.replicas is not None or action.annotations, "an empty patch"
-        rs.version += 1
-        if action.replicas is not None:
-            rs.replicas, rs.observed = action.replicas, False
-        for key, value in action.annotations.items():
-            if key == self.names.revision_annotation:
-                rs.revision = int(value or 0)
-            elif key == self.names.desired_replicas_annotation:
-                rs.desired = int(value) if value else None
-            elif key == self.names.git_revision_annotation:
-                rs.git_revision = value or ""
-            elif key == SCALE_DOWN_DEADLINE_ANNOTATION:
-                rs.deadline = timestamp(value, key) if value else None
-            else:
-                raise AssertionError(f"unknown annotation {key}")
-
-    def _create_run(self, action: actions.CreateAnalysisRun) -> None:
-        if action.name in self.runs:
-            return  # AlreadyExists with our owner
-        assert action.name not in self.run_specs, f"{action.name} was created before"
-        self.run_specs[action.name] = action
-        index = action.labels.get(CANARY_STEP_INDEX_LABEL)
-        self.runs[action.name] = AnalysisRun(
-            name=action.name,
-            uid=f"uid-{action.name}",
-            resource_version="1",
-            created_at=self.now,
-            type=action.labels[ROLLOUT_TYPE_LABEL],
-            pod_template_hash=action.labels[POD_TEMPLATE_HASH_LABEL],
-            step_index=int(index) if index else None,
-            phase=AnalysisPhase.RUNNING,
-        )
