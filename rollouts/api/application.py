@@ -57,6 +57,21 @@ class OperationPhase(StrEnum):
     FAILED = "Failed"
 
 
+class HookType(StrEnum):
+    """When a hook runs (argo-cd: HookType)."""
+
+    PRE_SYNC = "PreSync"
+    SYNC = "Sync"
+    POST_SYNC = "PostSync"
+    SYNC_FAIL = "SyncFail"
+
+
+class HookPhase(StrEnum):
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
 class FailureReason(StrEnum):
     """Why a revision is quarantined."""
 
@@ -64,6 +79,7 @@ class FailureReason(StrEnum):
     APPLY_REJECTED = "ApplyRejected"
     HEALTH_TIMEOUT = "HealthTimeout"
     HEALTH_CHECK_FAILED = "HealthCheckFailed"
+    HOOK_FAILED = "HookFailed"
     ANALYSIS_FAILED = "AnalysisFailed"
     ANALYSIS_ERROR = "AnalysisError"
     ABORTED = "Aborted"
@@ -228,6 +244,17 @@ class SyncResult:
 
 
 @dataclass(frozen=True, slots=True)
+class HookResult:
+    kind: Annotated[str, Field("Kind.")]
+    name: Annotated[str, Field("Name.")]
+    hook_type: Annotated[HookType, Field("PreSync, Sync, PostSync or SyncFail.")]
+    hook_phase: Annotated[HookPhase, Field("Running, Succeeded or Failed.")]
+    group: Annotated[str, Field("API group.")] = ""
+    namespace: Annotated[str, Field("Namespace.")] = ""
+    message: Annotated[str, Field("Why it failed.")] = ""
+
+
+@dataclass(frozen=True, slots=True)
 class OperationState:
     """The current or last attempt to bring a revision to the cluster."""
 
@@ -240,6 +267,7 @@ class OperationState:
         Field("Since when an object other than a Rollout is not healthy; the timeout counts from here."),
     ] = None
     sync_result: Annotated[SyncResult, Field("What it applies.")] = field(default_factory=SyncResult)
+    hooks: Annotated[tuple[HookResult, ...], Field("Its hooks, as far as they have run.")] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ in between leaves a state from which the next decision ends in the same place.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from rollouts.api.application import ApplicationStatus
 from rollouts.gitops.diff import Change
@@ -52,13 +54,22 @@ class PruneObjects:
 
 
 @dataclass(frozen=True, slots=True)
+class RunHooks:
+    """Delete hooks that are done with or in the way, then create those that are due."""
+
+    bodies: tuple[Mapping[str, Any], ...]
+    remove: tuple[Live, ...] = ()
+    create_namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class KeepGood:
     """Make sure that this revision can be put back even when Git is down: before the status calls it good."""
 
     good: Good
 
 
-Action = ApplyObjects | PruneObjects | KeepGood
+Action = ApplyObjects | PruneObjects | RunHooks | KeepGood
 
 
 @dataclass(frozen=True, slots=True)

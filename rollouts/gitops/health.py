@@ -179,7 +179,8 @@ def _pod(body: Body) -> Health:
     if phase == "Failed":
         message = str(_status(body).get("message", "failed"))
         return Health(HealthStatus.DEGRADED, message, FailureReason.HEALTH_CHECK_FAILED)
-    if phase == "Running" and _conditions(body).get("Ready", {}).get("status") == "True":
+    restarts = (body.get("spec") or {}).get("restartPolicy", "Always") == "Always"
+    if phase == "Running" and restarts and _conditions(body).get("Ready", {}).get("status") == "True":
         return HEALTHY
     waiting = [
         (c.get("state") or {}).get("waiting") or {} for c in _status(body).get("containerStatuses") or ()

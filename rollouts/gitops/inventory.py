@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from rollouts.api.application import PRUNE_ANNOTATION, Inventory, InventoryEntry
-from rollouts.gitops.live import ARGO_SYNC_OPTIONS_ANNOTATION, Live
+from rollouts.gitops.live import ARGO_SYNC_OPTIONS_ANNOTATION, HOOK_ANNOTATION, Live
 from rollouts.gitops.manifests import Manifest, ObjectKey
 
 Versions = Mapping[ObjectKey, str]
@@ -42,10 +42,17 @@ def leftovers(
     owner: tuple[str, str],
     claimed: Iterable[ObjectKey],
 ) -> tuple[Live, ...]:
-    """Live objects of ours that the target set does not hold and that no other Application declares."""
+    """Live objects of ours that the target set does not hold and that no other Application declares.
+
+    Hooks are none: what becomes of them is their delete policy's business.
+    """
     kept = {*declared, *claimed}
     ours = {key: found for key, found in live.items() if found.owner == owner and not found.deleting}
-    return tuple(found for key, found in sorted(ours.items()) if key not in kept)
+    return tuple(
+        found
+        for key, found in sorted(ours.items())
+        if key not in kept and HOOK_ANNOTATION not in found.annotations
+    )
 
 
 def is_protected(live: Live) -> bool:

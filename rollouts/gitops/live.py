@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollouts.api.application import PRUNE_ANNOTATION
-from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names
+from rollouts.api.meta import APPLICATION_GROUP, POD_TEMPLATE_HASH_LABEL, Names
 from rollouts.gitops import health
 from rollouts.gitops.health import Health
 from rollouts.gitops.manifests import ObjectKey
 
 FIELD_MANAGER = "rollouts-gitops"
+
+HOOK_ANNOTATION = f"application.{APPLICATION_GROUP}/hook-of"
+"""On a hook in the cluster: the attempt that it was created for."""
 
 ARGO_SYNC_OPTIONS_ANNOTATION = "argocd.argoproj.io/sync-options"
 
@@ -237,6 +240,7 @@ def _marks(annotations: Mapping[str, str], names: Names) -> Mapping[str, str]:
         names.fast_rollback_annotation,
         PRUNE_ANNOTATION,
         ARGO_SYNC_OPTIONS_ANNOTATION,
+        HOOK_ANNOTATION,
     )
     return {k: annotations[k] for k in kept if k in annotations}
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from rollouts.api.schema import JSON
 
 LAST_APPLIED_ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
+_HOOKS = frozenset({"rollouts.dev/hook", "argocd.argoproj.io/hook", "helm.sh/hook"})
 _SERVER_FIELDS = frozenset(
     {"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"}
 )
@@ -138,7 +139,7 @@ def _metadata(body: Mapping[str, Any], origin: str) -> dict[str, Any]:
     metadata = body.get("metadata")
     if not isinstance(metadata, Mapping):
         raise ManifestError(origin, "metadata", "is required")
-    name = metadata.get("name")
+    name = metadata.get("name") or _generated(body)
     if not isinstance(name, str) or not name:
         remedy = "; generateName makes a new object with every sync" if "generateName" in metadata else ""
         raise ManifestError(origin, "metadata.name", f"is required and must be a string{remedy}")
@@ -146,10 +147,21 @@ def _metadata(body: Mapping[str, Any], origin: str) -> dict[str, Any]:
         _check_strings(metadata.get(field), f"metadata.{field}", origin)
     if not isinstance(metadata.get("namespace") or "", str):
         raise ManifestError(origin, "metadata.namespace", "must be a string")
-    kept = {k: v for k, v in metadata.items() if k not in _SERVER_FIELDS}
+    kept = {k: v for k, v in metadata.items() if k not in _SERVER_FIELDS} | {"name": name}
+    kept.pop("generateName", None)
     if annotations := {k: v for k, v in (kept.pop("annotations", None) or {}).items() if _counts(k)}:
         kept["annotations"] = annotations
     return kept
+
+
+def _generated(body: Mapping[str, Any]) -> str:
+    """A hook may leave its name to us: it is the same for the same content."""
+    metadata = body["metadata"]
+    annotations = metadata.get("annotations")
+    prefix = metadata.get("generateName")
+    if not prefix or not isinstance(annotations, Mapping) or not _HOOKS & annotations.keys():
+        return ""
+    return f"{prefix}{body_digest(body)[:7]}"
 
 
 def _counts(annotation: str) -> bool:

@@ -1,10 +1,16 @@
-"""In which order objects are applied: stages that wait for each other, ranks within a stage. Pure."""
+"""In which order objects are applied: waves and stages that wait for each other, ranks within. Pure."""
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
+from typing import NamedTuple
 
+from rollouts.api.meta import APPLICATION_GROUP
 from rollouts.gitops.manifests import Manifest
+
+_WAVES = (f"{APPLICATION_GROUP}/sync-wave", "argocd.argoproj.io/sync-wave", "helm.sh/hook-weight")
+_NUMBER = re.compile(r"[-+]?[0-9]{1,9}")
 
 
 class Stage(IntEnum):
@@ -15,6 +21,13 @@ class Stage(IntEnum):
     OBJECTS = 1
     WEBHOOKS = 2
     """Admission webhooks: their own backends are there by now, so they cannot lock out the rest."""
+
+
+class Place(NamedTuple):
+    """Where an object stands in the order: waves first, as in Argo CD."""
+
+    wave: int
+    stage: Stage
 
 
 _FOUNDATION = frozenset({"Namespace", "CustomResourceDefinition"})
@@ -59,6 +72,16 @@ _WORKLOADS = (
     "APIService",
 )
 _RANK_OF = {kind: i for i, kind in enumerate(_RANKS)} | {kind: 100 + i for i, kind in enumerate(_WORKLOADS)}
+
+
+def wave(manifest: Manifest) -> int:
+    """Its sync-wave; 0 without one, and for one that is no number."""
+    named = next((manifest.annotations[name] for name in _WAVES if name in manifest.annotations), "0")
+    return int(named) if _NUMBER.fullmatch(named.strip()) else 0
+
+
+def place(manifest: Manifest) -> Place:
+    return Place(wave(manifest), stage(manifest))
 
 
 def stage(manifest: Manifest) -> Stage:

@@ -15,12 +15,14 @@ from rollouts.api.application import (
     ApplicationSpec,
     FailureReason,
     HealthStatus,
+    HookType,
     OperationPhase,
     SyncPolicyAutomated,
 )
 from rollouts.gitops import (
     diff,
     events,
+    hooks,
     inventory,
     order,
     picture,
@@ -28,8 +30,9 @@ from rollouts.gitops import (
     revision,
     validation,
 )
-from rollouts.gitops.actions import ApplyObjects, KeepGood, Plan, PruneObjects
+from rollouts.gitops.actions import ApplyObjects, KeepGood, Plan, PruneObjects, RunHooks
 from rollouts.gitops.diff import Change
+from rollouts.gitops.hooks import Hook
 from rollouts.gitops.live import Live
 from rollouts.gitops.manifests import Manifest, ObjectKey
 from rollouts.gitops.picture import Picture
@@ -45,13 +48,13 @@ class Comparison:
     """The target set against the cluster."""
 
     changes: tuple[Change, ...] = ()
-    stage: order.Stage | None = None
-    """The first stage that is not done; changes of later ones wait for it."""
+    place: order.Place | None = None
+    """The first wave and stage that is not done; changes of later ones wait for it."""
     leftovers: tuple[Live, ...] = ()
 
     @property
     def due(self) -> tuple[Change, ...]:
-        return tuple(c for c in self.changes if order.stage(c.manifest) == self.stage)
+        return tuple(c for c in self.changes if order.place(c.manifest) == self.place)
 
 
 def policy(spec: ApplicationSpec) -> SyncPolicyAutomated:
@@ -81,11 +84,14 @@ def decide(s: Snapshot) -> Plan:
     if s.target is None or s.declared.problem:
         return _finish(s, s.revisions, comparison)
     if refusal := _refusal(s):
-        return _finish(
-            s, revision.fail(s.revisions, FailureReason.APPLY_REJECTED, refusal, s.now), comparison
-        )
+        return _failed(s, FailureReason.APPLY_REJECTED, refusal, comparison)
+    if before := _hook_step(s, HookType.PRE_SYNC, comparison):
+        return before
     if changes := _to_apply(s, comparison):
         return _apply(s, comparison, changes)
+    due = comparison.place.wave if comparison.place else None
+    if beside := _hook_step(s, HookType.SYNC, comparison, only_wave=due):
+        return beside
     return _judge(s, comparison)
 
 
@@ -93,8 +99,7 @@ def rejected(s: Snapshot, message: str) -> Plan:
     """The API server refused the changes of the open attempt."""
     comparison = _compare(s)
     if is_open(s.revisions):
-        state = revision.fail(s.revisions, FailureReason.APPLY_REJECTED, message, s.now)
-        return replace(_finish(s, state, comparison), again=True)
+        return replace(_failed(s, FailureReason.APPLY_REJECTED, message, comparison), again=True)
     return _finish(s, s.revisions, comparison, trouble=message)
 
 
@@ -141,7 +146,7 @@ def _compare(s: Snapshot) -> Comparison:
     found = (change(s, m, _present(s, m.key)) for m in s.declared.manifests)
     changes = tuple(c for c in found if c and c.fingerprint not in s.equal)
     left = inventory.leftovers(s.inventory, (m.key for m in s.declared.manifests), s.live, s.owner, s.claimed)
-    return Comparison(changes, _current_stage(s, changes), left)
+    return Comparison(changes, _current_place(s, changes), left)
 
 
 def change(s: Snapshot, declared: Manifest, live: Live | None) -> Change | None:
@@ -163,15 +168,27 @@ def _present(s: Snapshot, key: ObjectKey) -> Live | None:
     return None if live is None or live.deleting else live
 
 
-def _current_stage(s: Snapshot, changes: tuple[Change, ...]) -> order.Stage | None:
-    unfinished = {order.stage(c.manifest) for c in changes}
+def _current_place(s: Snapshot, changes: tuple[Change, ...]) -> order.Place | None:
+    """Foundations gate what comes after them; on the way to a revision every wave gates the next one."""
+    unfinished = {order.place(c.manifest) for c in changes}
     unready = {
-        order.stage(m)
+        order.place(m)
         for m in s.declared.manifests
         if m.key in s.live and s.live[m.key].health.status is not HealthStatus.HEALTHY
     }
-    gates = {stage for stage in unready if stage is order.Stage.FOUNDATION}
-    return min(unfinished | gates, default=None)
+    last = max((p.wave for p in unfinished), default=0)
+    waits = not is_settled(s.revisions)
+    gates = {p for p in unready if p.stage is order.Stage.FOUNDATION or (waits and p.wave < last)}
+    return min(unfinished | gates | _hook_gates(s, last), default=None)
+
+
+def _hook_gates(s: Snapshot, last: int) -> set[order.Place]:
+    """A Sync hook that has not succeeded keeps later waves waiting."""
+    attempt = s.revisions.attempt
+    if attempt is None or not is_open(s.revisions):
+        return set()
+    found = hooks.progress(s.declared.hooks, HookType.SYNC, attempt, s.live, only_wave=last - 1)
+    return set() if found.done else {order.Place(found.wave, order.Stage.OBJECTS)}
 
 
 def _refusal(s: Snapshot) -> str:
@@ -255,23 +272,70 @@ def _clean_up(s: Snapshot, comparison: Comparison) -> Plan:
 def _judge_attempt(s: Snapshot, comparison: Comparison, seen: Picture) -> Plan:
     state = s.revisions
     if seen.failure:
-        reason, message = seen.failure
-        return _finish(s, revision.fail(state, reason, message, s.now), comparison, again=True)
+        return _failed(s, *seen.failure, comparison, again=True)
     if comparison.changes:
         state = revision.waiting(state, healthy=False, now=s.now)
     else:
         state = revision.waiting(state, healthy=not seen.awaited, now=s.now)
     if (deadline := _deadline(s, state)) and s.now >= deadline:
-        message = f"{seen.awaited or 'a foundation'} after {s.application.spec.timeout}"
-        state = revision.fail(state, FailureReason.HEALTH_TIMEOUT, message, s.now)
-        return _finish(s, state, comparison, again=True)
+        message = f"{seen.awaited or 'an earlier wave'} after {s.application.spec.timeout}"
+        return _failed(s, FailureReason.HEALTH_TIMEOUT, message, comparison, again=True)
     if comparison.changes:
         return _finish(s, state, comparison)
     if seen.is_good:
-        return _succeed(s, state, comparison)
+        return _hook_step(s, HookType.POST_SYNC, comparison) or _succeed(s, state, comparison)
     if seen.all_promoted or state.good is None:
         state = revision.serving(state)
     return _finish(s, state, comparison)
+
+
+def _hook_step(
+    s: Snapshot, type_: HookType, comparison: Comparison, *, only_wave: int | None = None
+) -> Plan | None:
+    """What the hooks of one type need now; None once all of them have succeeded."""
+    attempt = s.revisions.attempt
+    if attempt is None or not is_open(s.revisions) or not s.declared.hooks:
+        return None
+    found = hooks.progress(s.declared.hooks, type_, attempt, s.live, only_wave=only_wave)
+    state = revision.hooked(s.revisions, found.results)
+    if found.failed:
+        s = replace(s, revisions=state)
+        return _failed(s, FailureReason.HOOK_FAILED, found.failed, comparison, again=True)
+    if found.awaited and found.results == attempt.hooks and not (found.run or found.remove):
+        return _await_hook(s, state, found.awaited, comparison)
+    if found.results != attempt.hooks:
+        # Recorded before anything follows from it: what has succeeded is not run again after a crash.
+        return _finish(s, revision.waiting(state, healthy=True, now=s.now), comparison, again=True)
+    if found.run or found.remove:
+        action = _run(s, found.run, found.remove)
+        return replace(_finish(s, state, comparison), action=action, again=bool(found.run))
+    return None
+
+
+def _await_hook(s: Snapshot, state: Revisions, awaited: str, comparison: Comparison) -> Plan:
+    state = revision.waiting(state, healthy=False, now=s.now)
+    if (deadline := _deadline(s, state)) and s.now >= deadline:
+        message = f"{awaited} still runs after {s.application.spec.timeout}"
+        return _failed(s, FailureReason.HEALTH_TIMEOUT, message, comparison, again=True)
+    return _finish(s, state, comparison)
+
+
+def _run(s: Snapshot, run: tuple[Hook, ...], remove: tuple[Live, ...] = ()) -> RunHooks:
+    attempt = s.revisions.attempt
+    assert attempt is not None
+    bodies = tuple(hooks.body(h, attempt, s.owner, s.names) for h in run)
+    creates = bool(bodies) and validation.creates_namespace(s.application)
+    return RunHooks(bodies, remove, s.application.spec.destination.namespace if creates else "")
+
+
+def _failed(
+    s: Snapshot, reason: FailureReason, message: str, comparison: Comparison, *, again: bool = False
+) -> Plan:
+    """The open attempt has failed: quarantine it, and run what is to run then."""
+    state = revision.fail(s.revisions, reason, message, s.now)
+    plan = _finish(s, state, comparison, again=again)
+    run = tuple(h for h in s.declared.hooks if HookType.SYNC_FAIL in h.types)
+    return replace(plan, action=_run(s, run)) if run else plan
 
 
 def _succeed(s: Snapshot, state: Revisions, comparison: Comparison) -> Plan:

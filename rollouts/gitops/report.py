@@ -18,6 +18,7 @@ from rollouts.api.application import (
     FailureReason,
     HealthState,
     HealthStatus,
+    HookPhase,
     OperationPhase,
     QuarantineEntry,
     SyncState,
@@ -75,6 +76,9 @@ def _operation_message(state: Revisions, seen: Picture) -> str:
     attempt = state.attempt
     if attempt is None or attempt.phase is not OperationPhase.RUNNING:
         return ""
+    if running := next((h for h in attempt.hooks if h.hook_phase is HookPhase.RUNNING), None):
+        place = f"{running.namespace}/{running.name}" if running.namespace else running.name
+        return f"runs {running.hook_type} hook {running.kind} {place}"
     if seen.differing:
         return f"applying {len(seen.differing)} objects"
     return f"waits for {seen.worst}" if seen.worst else "applied"

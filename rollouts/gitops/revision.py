@@ -19,6 +19,7 @@ from rollouts.api import parse
 from rollouts.api.application import (
     ApplicationStatus,
     FailureReason,
+    HookResult,
     OperationPhase,
     OperationState,
     QuarantineEntry,
@@ -58,6 +59,7 @@ class Attempt:
     finished_at: datetime | None = None
     unhealthy_since: datetime | None = None
     message: str = ""
+    hooks: tuple[HookResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,11 @@ def waiting(state: Revisions, *, healthy: bool, now: datetime) -> Revisions:
     return replace(state, attempt=replace(attempt, unhealthy_since=since))
 
 
+def hooked(state: Revisions, hooks: tuple[HookResult, ...]) -> Revisions:
+    """How far the hooks of the open attempt are."""
+    return replace(state, attempt=replace(state.attempt, hooks=hooks)) if state.attempt else state
+
+
 def lift(state: Revisions, candidate: Candidate) -> Revisions:
     """A person said retry: the desired revision may be tried once more."""
     attempt = state.attempt
@@ -276,6 +283,7 @@ def from_status(status: ApplicationStatus) -> Revisions:
             operation.finished_at,
             operation.unhealthy_since,
             operation.message,
+            operation.hooks,
         )
     good = Good(status.last_good_revision, status.last_good_digest) if status.last_good_digest else None
     return Revisions(
@@ -295,6 +303,7 @@ def into_status(status: ApplicationStatus, state: Revisions, *, message: str = "
             attempt.finished_at,
             attempt.unhealthy_since,
             SyncResult(attempt.revision, attempt.digest),
+            attempt.hooks,
         )
     return replace(
         status,

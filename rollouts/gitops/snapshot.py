@@ -11,6 +11,7 @@ from datetime import datetime
 
 from rollouts.api.application import Application, ApplicationReason
 from rollouts.api.meta import Names
+from rollouts.gitops.hooks import Hook
 from rollouts.gitops.live import Live
 from rollouts.gitops.manifests import Manifest, ObjectKey
 from rollouts.gitops.revision import Candidate, Revisions, Target
@@ -66,6 +67,7 @@ class DeclaredSet:
     """The target set with every object in its place, or why it cannot be had."""
 
     manifests: tuple[Manifest, ...] = ()
+    hooks: tuple[Hook, ...] = ()
     autoscaled: frozenset[ObjectKey] = frozenset()
     """Objects that a HorizontalPodAutoscaler of the set targets."""
     refusal: str = ""

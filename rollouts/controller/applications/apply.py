@@ -9,6 +9,7 @@ neither drift nor a fight.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from rollouts.api.meta import Names
 from rollouts.controller.applications.live import LiveObjects
 from rollouts.errors import Conflict, NotFound, Rejected, RolloutsError
 from rollouts.gitops import live, order
-from rollouts.gitops.actions import ApplyObjects
+from rollouts.gitops.actions import ApplyObjects, RunHooks
 from rollouts.gitops.diff import Change
 from rollouts.gitops.live import FIELD_MANAGER, Live
 from rollouts.gitops.manifests import ObjectKey
@@ -74,6 +75,24 @@ class Applier:
         by_rank = sorted(action.changes, key=lambda c: (order.rank(c.manifest.key.kind), c.manifest.key))
         for _, group in groupby(by_rank, key=lambda c: order.rank(c.manifest.key.kind)):
             await self._each(list(group), lambda change: self._write(change, of(change), recompare, done))
+        return done
+
+    async def run_hooks(self, action: RunHooks, of: Callable[[ObjectKey], Resource]) -> Applied:
+        """Delete, then create; what is refused here refuses the attempt."""
+        done = Applied()
+        if action.create_namespace and action.bodies:
+            await self._create_namespace(action.create_namespace)
+        for found in action.remove:
+            with contextlib.suppress(NotFound):
+                await self.kube.delete(of(found.key).ref(found.key.name, found.key.namespace), uid=found.uid)
+        for body in action.bodies:
+            key = live.key_of(body)
+            try:
+                resource = of(key)
+                ref = resource.ref(key.name, key.namespace)
+                self.live.put(resource, await self.kube.apply(ref, body, field_manager=FIELD_MANAGER))
+            except (Rejected, NotFound) as e:
+                done.refused.append(f"hook {key}: {e}")
         return done
 
     async def prune(

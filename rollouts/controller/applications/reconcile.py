@@ -35,8 +35,8 @@ from rollouts.controller.events import Recorder
 from rollouts.controller.loop import NOTHING_MORE, Next
 from rollouts.controller.writes import Writer, merge_difference
 from rollouts.errors import Rejected, SpecError, Transient
-from rollouts.gitops import inventory, plan, report, revision, validation
-from rollouts.gitops.actions import ApplyObjects, Event, KeepGood, Plan, PruneObjects
+from rollouts.gitops import hooks, inventory, plan, report, revision, validation
+from rollouts.gitops.actions import ApplyObjects, Event, KeepGood, Plan, PruneObjects, RunHooks
 from rollouts.gitops.events import healed_event, troubles
 from rollouts.gitops.git import SourceError
 from rollouts.gitops.lastgood import UnreadableError
@@ -148,6 +148,8 @@ class Reconciler:
                         action.objects, lambda found: placed.resource(found.key)
                     )
                     decided = plan.pruned(s, gone, complaint)
+                case RunHooks() as action:
+                    decided = await self._run_hooks(s, placed, decided, action)
                 case KeepGood(good) if rendered:
                     await self.sets.keep(s.application, good.revision, rendered)
         except Transient as e:
@@ -158,6 +160,10 @@ class Reconciler:
         if complaint:
             raise Rejected(complaint)  # The status says it; the queue backs off.
         return Next(at=_sooner(decided.requeue_at, _read_again_at(s)), again=decided.again)
+
+    async def _run_hooks(self, s: Snapshot, placed: Placed, decided: Plan, action: RunHooks) -> Plan:
+        done = await self.applier.run_hooks(action, placed.resource)
+        return plan.rejected(s, done.complaint) if done.refused and plan.is_open(s.revisions) else decided
 
     async def _apply(
         self, s: Snapshot, placed: Placed, decided: Plan, action: ApplyObjects, memory: _Memory
@@ -172,7 +178,10 @@ class Reconciler:
         await self._tell_healed(s, applied, memory)
         if applied.refused:
             complaint = "" if action.as_one else applied.complaint
-            return plan.rejected(s, applied.complaint), complaint
+            refused = plan.rejected(s, applied.complaint)
+            if isinstance(refused.action, RunHooks):
+                await self.applier.run_hooks(refused.action, placed.resource)
+            return refused, complaint
         if applied.conflicts:
             raise applied.conflicts[0]
         return decided, ""
@@ -264,13 +273,14 @@ class Reconciler:
 
     def _complete(self, key: Key, s: Snapshot, placed: Placed, problem: str, memory: _Memory) -> Snapshot:
         problem = problem or self.live.problem(placed.watched)
+        objects, found_hooks = hooks.split(placed.manifests)
         owned = self.live.of_owner(s.owner)
         declared = {m.key: found for m in placed.manifests if (found := placed.live(self.live, m.key))}
         live = {**owned, **declared}
         keys = {m.key for m in placed.manifests} | set(owned)
         return replace(
             s,
-            declared=DeclaredSet(placed.manifests, placed.autoscaled, placed.refusal, problem),
+            declared=DeclaredSet(objects, found_hooks, placed.autoscaled, placed.refusal, problem),
             live=live,
             claimed=self.claims.by_others(key, keys),
             equal=memory.equal,

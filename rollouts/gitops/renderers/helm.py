@@ -97,7 +97,7 @@ def by_template(output: bytes) -> dict[str, bytes]:
 def _arguments(
     checkout: Checkout, files: Mapping[str, File], path: str, options: HelmSource, release: Release
 ) -> list[str]:
-    arguments = ["template", release.name, ".", "--namespace", release.namespace, "--no-hooks"]
+    arguments = ["template", release.name, ".", "--namespace", release.namespace]
     arguments += ["--skip-crds" if options.skip_crds else "--include-crds", "--skip-tests"]
     if options.skip_schema_validation:
         arguments.append("--skip-schema-validation")

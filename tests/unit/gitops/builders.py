@@ -18,7 +18,7 @@ from rollouts.api.application import (
     SyncPolicyAutomated,
 )
 from rollouts.api.meta import Names, ObjectMeta
-from rollouts.gitops import inventory, live, manifests, plan, revision
+from rollouts.gitops import hooks, inventory, live, manifests, plan, revision
 from rollouts.gitops.live import FIELD_MANAGER, Live
 from rollouts.gitops.manifests import Manifest
 from rollouts.gitops.revision import Candidate
@@ -134,7 +134,7 @@ def snapshot(
         source,
         tokens,
         target,
-        DeclaredSet(wanted),
+        DeclaredSet(*hooks.split(wanted)),
         inventory.parse(app.status.inventory),
         {found.key: found for found in map(seen, live_objects)},
     )
