@@ -6,32 +6,25 @@ Reads files and prints; what is right is decided in `linting`.
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from rollouts.api.meta import DEFAULT_GROUP
 from rollouts.cli import linting, output
+from rollouts.cli.files import Files, content, paths
 from rollouts.cli.linting import Finding, Manifest, Report
 from rollouts.cli.output import Format, Output
-from rollouts.cli.target import ApiGroup, CliError
+from rollouts.cli.target import ApiGroup
 from rollouts.gitops import documents
 
 app = typer.Typer()
 
-_SUFFIXES = frozenset({".yaml", ".yml", ".json"})
-
 
 @app.command("lint")
 def lint(
-    files: Annotated[
-        list[str],
-        typer.Option("-f", "--filename", metavar="FILE|DIR", help="May be repeated; - reads standard input."),
-    ],
+    files: Files,
     form: Output = Format.TABLE,
     api_group: ApiGroup = DEFAULT_GROUP,
 ) -> None:
@@ -60,23 +53,9 @@ def _tell(report: Report) -> None:
 
 def _manifests(files: Iterable[str], unreadable: list[Finding]) -> Iterator[Manifest]:
     for name in files:
-        for path in _paths(name):
+        for path in paths(name):
             try:
-                for document in documents.load(_content(path)):
+                for document in documents.load(content(path)):
                     yield Manifest(str(path), document.index, document.line, document.value)
             except documents.DocumentError as e:
                 unreadable.append(Finding(str(path), 1, e.line, "", "", e.problem))
-
-
-def _paths(name: str) -> Iterator[Path]:
-    path = Path(name)
-    if name == "-" or path.is_file():
-        yield path
-    elif path.is_dir():
-        yield from sorted(p for p in path.rglob("*") if p.suffix in _SUFFIXES and p.is_file())
-    else:
-        raise CliError(f"{name} does not exist; name a file, a directory, or - for standard input")
-
-
-def _content(path: Path) -> bytes:
-    return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()

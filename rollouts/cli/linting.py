@@ -224,7 +224,7 @@ def _snapshot(manifest: Manifest, spec: RolloutSpec, files: _Files, now: datetim
         now=now,
         services={name: _service(name, manifest.namespace, files) for name in names},
         rivals=_rivals(manifest, names, files),
-        templates=dict(_templates(_references(spec), manifest.namespace, files)),
+        templates=dict(_templates(references(spec), manifest.namespace, files)),
     )
 
 
@@ -275,7 +275,8 @@ def _service_names(spec: RolloutSpec) -> tuple[str, ...]:
     return tuple(name for name in named if name)
 
 
-def _references(spec: RolloutSpec) -> Iterator[AnalysisTemplateRef]:
+def references(spec: RolloutSpec) -> Iterator[AnalysisTemplateRef]:
+    """The templates that a Rollout names."""
     canary, blue_green = spec.strategy.canary, spec.strategy.blue_green
     analyses: list[RolloutAnalysis | None] = []
     if canary:

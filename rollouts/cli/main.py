@@ -31,6 +31,7 @@ _VERBS = {
     "restart": "steer",
     "history": "revise",
     "lint": "lint",
+    "simulate": "simulate",
     "controller": "controller",
     "crds": "about",
     "version": "about",
