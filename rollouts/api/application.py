@@ -193,6 +193,27 @@ class SyncPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class IgnoreDifference:
+    """Fields of some objects that are left to others. A sync does not reset them."""
+
+    kind: Annotated[str, Field("Kind; may hold * for any letters.", min_length=1)]
+    group: Annotated[str, Field("API group; may hold *.")] = ""
+    name: Annotated[str, Field("Name; may hold *. Default: all.")] = ""
+    namespace: Annotated[str, Field("Namespace; may hold *. Default: all.")] = ""
+    json_pointers: Annotated[tuple[str, ...], Field("JSON pointers: /spec/replicas.")] = ()
+    jq_path_expressions: Annotated[
+        tuple[str, ...],
+        Field(
+            'jq-style paths: .spec.template.spec.containers[] | select(.name == "web") | .image. '
+            'Fields, [0], [], ["name"] and select with == are known.'
+        ),
+    ] = ()
+    managed_fields_managers: Annotated[
+        tuple[str, ...], Field("Field managers: what one of them owns is left to it.")
+    ] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SecretReference:
     name: Annotated[str, Field("Name of a Secret in the Application's namespace.", min_length=1)]
 
@@ -205,6 +226,7 @@ class ApplicationSpec:
     )
     project: Annotated[str, Field("Accepted for compatibility; means nothing here.")] = "default"
     sync_policy: Annotated[SyncPolicy, Field("When and how to sync.")] = field(default_factory=SyncPolicy)
+    ignore_differences: Annotated[tuple[IgnoreDifference, ...], Field("Fields that are left to others.")] = ()
     revision_history_limit: Annotated[int, Field("Good revisions kept in status.history.", minimum=0)] = 10
     interval: Annotated[timedelta, Field("How often to look at the repository.")] = timedelta(seconds=60)
     timeout: Annotated[

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollouts.api import podtemplate
+from rollouts.api.application import IgnoreDifference
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names
+from rollouts.gitops import ignoring
 from rollouts.gitops.live import LEAF, Live, Tree, join
 from rollouts.gitops.manifests import Manifest, body_digest
 
@@ -33,6 +35,7 @@ class Context:
     marks_revision: bool = False
     """What changes now comes from `revision`; otherwise a hand edit is undone and old marks stay."""
     known_good: bool = False
+    ignored: tuple[IgnoreDifference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,11 @@ def change(declared: Manifest, live: Live | None, context: Context, *, autoscale
     plain = _payload(declared, live, context, autoscaled=autoscaled)
     if live is None:
         return Change(declared, _marked(plain, None, context, ()), (), None)
+    rules = ignoring.applicable(context.ignored, declared.key)
+    plain = ignoring.without(plain, live, rules) if rules else plain
     kept = _with_annotations(plain, live.annotations, context.names)
-    paths = tuple(sorted(set(_differences(kept, live.tree)) | set(live.usurped)))
+    usurped = {p for p in live.usurped if not ignoring.is_ignored(p, declared.body, rules)}
+    paths = tuple(sorted(set(_differences(kept, live.tree)) | usurped))
     if not paths:
         return None
     carries_scale = autoscaled and not live.is_autoscaled

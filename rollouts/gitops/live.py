@@ -74,6 +74,8 @@ class Live:
     annotations: Mapping[str, str] = field(default_factory=dict)
     """The few that decide something here."""
     deleting: bool = False
+    foreign: bytes = b""
+    """Fields that managers other than ours hold outside of the status, by manager, as JSON."""
 
     @property
     def tree(self) -> Tree:
@@ -112,6 +114,7 @@ def trim(body: Body, names: Names) -> Live:
         selected_hash=selected_hash,
         annotations=_marks(metadata.get("annotations") or {}, names),
         deleting="deletionTimestamp" in metadata,
+        foreign=_foreign(managed),
     )
 
 
@@ -218,6 +221,15 @@ def join(prefix: str, name: str) -> str:
     if kind == "k:":
         return prefix + "[" + ",".join(f"{k}={v}" for k, v in json.loads(text).items()) + "]"
     return f"{prefix}[{text}]"
+
+
+def _foreign(managed: Any) -> bytes:
+    found: dict[str, Tree] = {}
+    for entry in managed:
+        if not _is_ours(entry) and entry.get("subresource") != "status":
+            name = str(entry.get("manager", ""))
+            found[name] = _union(found.get(name, {}), entry.get("fieldsV1") or {})
+    return json.dumps(found, separators=(",", ":")).encode() if found else b""
 
 
 def _replicas(body: Body) -> int | None:

@@ -159,6 +159,7 @@ def change(s: Snapshot, declared: Manifest, live: Live | None) -> Change | None:
         revision=s.target.revision,
         marks_revision=not is_settled(s.revisions),
         known_good=s.target.known_good,
+        ignored=s.application.spec.ignore_differences,
     )
     return diff.change(declared, live, context, autoscaled=declared.key in s.declared.autoscaled)
 

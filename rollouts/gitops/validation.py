@@ -6,11 +6,13 @@ Decides what the schema cannot: URLs, paths, revisions, options. Pure; raises `S
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from rollouts.api.application import LOCAL_CLUSTER, Application, ApplicationSource
+from rollouts.api.application import LOCAL_CLUSTER, Application, ApplicationSource, IgnoreDifference
 from rollouts.errors import SpecError
+from rollouts.gitops import ignoring
 
 NAME_LIMIT = 63
 SHORTEST_INTERVAL = timedelta(seconds=1)
@@ -47,10 +49,26 @@ def check(application: Application) -> None:
         if option not in _OPTIONS:
             path = f"spec.syncPolicy.syncOptions[{i}]"
             raise SpecError(path, option, "is not supported", f"supported: {', '.join(sorted(_OPTIONS))}")
+    _check_ignored(spec.ignore_differences)
     if spec.interval < SHORTEST_INTERVAL:
         raise SpecError("spec.interval", str(spec.interval), "must be at least 1s")
     if spec.timeout <= timedelta(0):
         raise SpecError("spec.timeout", str(spec.timeout), "must be longer than 0s")
+
+
+def _check_ignored(rules: Iterable[IgnoreDifference]) -> None:
+    for i, rule in enumerate(rules):
+        named = (
+            ("jsonPointers", rule.json_pointers, ignoring.pointer),
+            ("jqPathExpressions", rule.jq_path_expressions, ignoring.compiled),
+        )
+        for field, texts, read in named:
+            for n, text in enumerate(texts):
+                try:
+                    read(text)
+                except ignoring.PathError as e:
+                    path = f"spec.ignoreDifferences[{i}].{field}[{n}]"
+                    raise SpecError(path, text, str(e).removeprefix(f"{text}: ")) from None
 
 
 def creates_namespace(application: Application) -> bool:

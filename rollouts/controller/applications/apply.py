@@ -144,7 +144,7 @@ class Applier:
 
     async def _write(self, change: Change, resource: Resource, recompare: Recompare, done: Applied) -> None:
         try:
-            known = await self._applied(change, resource)
+            known = await self._applied(change, resource, recompare)
         except Conflict as e:
             done.conflicts.append(e)
             return
@@ -156,32 +156,41 @@ class Applier:
         if left := recompare(change, known):
             done.equal.append(left.fingerprint)
 
-    async def _applied(self, change: Change, resource: Resource) -> Live:
+    async def _applied(self, change: Change, resource: Resource, recompare: Recompare) -> Live:
         """Apply, and make fields that kubectl declares beside us ours first, so that they can go."""
         ref = _ref(change, resource)
         body = change.body
         if change.live and change.live.usurped:
-            body = _unpinned(body) if await self._take_over(ref) else body
+            body = await self._taken_over(change, ref, recompare)
         answer = await self.kube.apply(ref, body, field_manager=FIELD_MANAGER)
         known = live.trim(answer, self.names)
-        if known.usurped and await self._take_over(ref):
-            answer = await self.kube.apply(ref, _unpinned(body), field_manager=FIELD_MANAGER)
+        if known.usurped and recompare(change, known):
+            body = await self._taken_over(change, ref, recompare)
+            answer = await self.kube.apply(ref, body, field_manager=FIELD_MANAGER)
             known = live.trim(answer, self.names)
         self.live.put(resource, answer)
         return known
 
-    async def _take_over(self, ref: Ref) -> bool:
+    async def _taken_over(self, change: Change, ref: Ref, recompare: Recompare) -> Any:
+        """The body to send once what kubectl declares is ours: with what is ignored as it is."""
+        taken = await self._take_over(ref)
+        if taken is None:
+            return change.body
+        again = recompare(change, taken)
+        return _unpinned(again.body if again else change.body)
+
+    async def _take_over(self, ref: Ref) -> Live | None:
         body = await self.kube.get(ref)
         metadata = body["metadata"]
         fields = live.taken_over(metadata.get("managedFields") or [])
         if fields is None:
-            return False
+            return None
         patch = [
             {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
             {"op": "replace", "path": "/metadata/managedFields", "value": fields},
         ]
-        await self.kube.json_patch(ref, patch, field_manager=FIELD_MANAGER)
-        return True
+        answer = await self.kube.json_patch(ref, patch, field_manager=FIELD_MANAGER)
+        return live.trim(answer, self.names)
 
     async def _create_namespace(self, name: str) -> None:
         ref = resources.NAMESPACE.ref(name)
