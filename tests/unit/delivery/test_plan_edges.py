@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from rollouts.api.rollout import Phase, RolloutStrategy
 from rollouts.delivery import plan
 from rollouts.delivery.actions import DeleteReplicaSet
-from tests.builders import blue_green, canary, pause, rollout, set_weight
+from tests.builders import blue_green, canary, pause, rollout, set_weight, window
 from tests.fakes import FakeCluster
 
 
@@ -192,3 +193,40 @@ def test_no_replicas_at_all() -> None:
 
     assert cluster.status.stable_rs == "hash-v2"
     assert cluster.status.phase is Phase.HEALTHY
+
+
+def test_a_wiped_status_takes_no_pod_from_users_of_blue_green() -> None:
+    cluster = FakeCluster(rollout(blue_green(auto_promotion_enabled=False)), services=("active",))
+    cluster.run()
+    cluster.deploy("v2")
+    cluster.run(ready=lambda version: version == "v1")
+
+    cluster.rollout = replace(cluster.rollout, status=type(cluster.status)())
+    cluster.tick(3600, ready=lambda version: version == "v1")
+    assert cluster.selected("active") == "v1"
+    assert cluster.size("v1") == 4
+    cluster.tick(3600)
+
+    assert cluster.selected("active") == "v2"
+    assert cluster.status.phase is Phase.HEALTHY
+
+
+def test_a_fast_rollback_can_be_aborted() -> None:
+    cluster = FakeCluster(rollout(canary(pause()), rollback_window=window(1)))
+    cluster.run()
+    cluster.now += timedelta(seconds=1)
+    cluster.deploy("v2")
+    cluster.run()
+    cluster.promote()
+    cluster.run()
+    cluster.deploy("v1")
+    cluster.run(ready=lambda version: version == "v2")
+
+    cluster.abort()
+    cluster.run()
+
+    assert cluster.sizes() == {"v2": 4}
+    assert cluster.status.phase is Phase.DEGRADED
+    cluster.retry()
+    cluster.run()
+    assert cluster.sizes() == {"v1": 4}
