@@ -19,14 +19,14 @@ from rollouts.api.application import ApplicationReason
 from rollouts.controller.cache import Key
 from rollouts.errors import RolloutsError
 from rollouts.gitops import revision, source, webhooks
-from rollouts.gitops.git import Credentials, Git, SourceError, shown
+from rollouts.gitops.git import Credentials, Git, SourceError, origin, shown
 from rollouts.gitops.source import COMMIT, Mirror, RemoteRefs
 
 __all__ = ["Position", "Repositories", "Standing", "Wanted"]
 
 log = logging.getLogger(__name__)
 
-_REMOTE_CALLS = 16
+_CALLS_PER_HOST = 8
 _FETCHES = 4
 _FIRST_RETRY_SECONDS = 5.0
 _LONGEST_RETRY_SECONDS = 300.0
@@ -81,6 +81,8 @@ class _Follower:
     wanted: Wanted
     standing: Standing = field(default_factory=Standing)
     token: str = ""
+    refused: str = ""
+    """A revision that nobody trusted has signed: the next commit may vouch for it."""
     beside: tuple[str, ...] = ()
     """Directories and files outside of its path that its objects are made from, too."""
 
@@ -107,7 +109,7 @@ class Repositories:
         self._mirrors: dict[str, Mirror] = {}
         self._remotes: dict[RemoteKey, _Remote] = {}
         self._of: dict[Key, RemoteKey] = {}
-        self._calls = asyncio.Semaphore(_REMOTE_CALLS)
+        self._calls: dict[str, asyncio.Semaphore] = {}
         self._fetches = asyncio.Semaphore(_FETCHES)
 
     def follow(self, key: Key, wanted: Wanted) -> None:
@@ -150,6 +152,11 @@ class Repositories:
         if remote and follower and follower.beside != beside:
             follower.beside = beside
             remote.wake.set()
+
+    def refuse(self, key: Key, revision_: str) -> None:
+        """Do not stay with this revision, even if the next commit does not touch what is read."""
+        if follower := self._follower(key):
+            follower.refused = revision_
 
     def look(self, identities: frozenset[str]) -> int:
         """Look at these repositories now, as far as somebody follows them; how many that are."""
@@ -224,7 +231,8 @@ class Repositories:
 
     async def _remote_refs(self, remote: _Remote, target_revisions: set[str]) -> RemoteRefs:
         """Ask with the credentials at hand; where they are refused, with those that the Secret holds now."""
-        async with self._calls:
+        # By host: one that does not answer takes no turn from the others.
+        async with self._calls.setdefault(origin(remote.key.url), asyncio.Semaphore(_CALLS_PER_HOST)):
             if remote.key.secret and remote.credentials is None:
                 remote.credentials = await self._read_credentials(remote.key.namespace, remote.key.secret)
             try:
@@ -258,7 +266,12 @@ class Repositories:
             _, commit, name = places[key]
             named = _known(remote, key, wanted[key])
             position = Position(revision.text(name, commit), commit, now[0])
-            if known[key] and now[0] and now == before and named == revision.text(name, known[key]):
+            stays = (
+                known[key]
+                and named == revision.text(name, known[key])
+                and not _is_refused(remote, key, named)
+            )
+            if stays and now[0] and now == before:
                 # This commit does not touch what is read: the Application keeps the one that did.
                 position = Position(named, known[key], now[0])
             self._set(remote, key, wanted[key], position=position)
@@ -319,6 +332,11 @@ def _known(remote: _Remote, key: Key, wanted: Wanted) -> str:
     follower = remote.followers.get(key)
     position = follower.standing.position if follower else None
     return position.revision if position else wanted.known_revision
+
+
+def _is_refused(remote: _Remote, key: Key, named: str) -> bool:
+    follower = remote.followers.get(key)
+    return follower is not None and follower.refused == named
 
 
 def _beside(remote: _Remote, key: Key) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,22 @@ async def test_two_applications_of_one_repository_share_its_mirror_and_fail_alon
     assert len(list((tmp_path / "git").glob("*.git"))) == 1
 
 
+async def test_repositories_that_never_answer_hold_up_nobody_else(
+    app: App, checkout: Checkout, repository: sandbox.RepoInfo, tmp_path: Path
+) -> None:
+    good = checkout.push({"settings.yaml": config_map("settings", color="blue")})
+
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        for i in range(30):
+            hanging = App(app.bench, f"hanging-{i}")
+            await hanging.create(f"http://127.0.0.1:{silent.getsockname()[1]}/{i}.git")
+        async with app.bench.controller(git_cache_dir=tmp_path / "git"):
+            await app.create(repository.file_url)
+            await app.runs(good, seconds=15)
+            newer = checkout.push({"settings.yaml": config_map("settings", color="green")})
+            await app.runs(newer, seconds=15)
+
+
 async def test_one_object_in_two_applications_stays_with_the_first(
     app: App, checkout: Checkout, repository: sandbox.RepoInfo, tmp_path: Path
 ) -> None:
@@ -125,7 +143,7 @@ async def test_objects_that_kubectl_made_are_taken_over(
 
 
 async def test_a_definition_and_its_objects_come_in_one_commit(
-    app: App, checkout: Checkout, repository: sandbox.RepoInfo, tmp_path: Path
+    app: App, checkout: Checkout, repository: sandbox.RepoInfo, cluster: sandbox.Sandbox, tmp_path: Path
 ) -> None:
     group = f"{app.bench.namespace}.example.org"
     thing = {"apiVersion": f"{group}/v1", "kind": "Thing", "metadata": {"name": "one"}, "spec": {"size": 1}}
@@ -133,9 +151,14 @@ async def test_a_definition_and_its_objects_come_in_one_commit(
     await app.create(repository.file_url)
 
     async with app.bench.controller(git_cache_dir=tmp_path / "git", namespace=""):
+        told = await app.says("Ready", "False", "ReconciliationFailed")
+    administrator = App(replace(app.bench, kubeconfig=cluster.kubeconfig), app.name)
+    async with administrator.bench.controller(git_cache_dir=tmp_path / "git", namespace=""):
         status = await app.runs(commit)
 
-    assert [r["kind"] for r in status["resources"]] == ["Thing", "CustomResourceDefinition"]
+    assert "things cannot be watched" in told["message"]
+    assert "forbidden" in told["message"]
+    assert {r["kind"] for r in status["resources"]} == {"Thing", "CustomResourceDefinition"}
 
 
 async def test_the_destination_s_namespace_is_created_where_that_is_asked_for(
