@@ -44,6 +44,8 @@ def lint(
 def _tell(report: Report) -> None:
     for finding in report.findings:
         typer.echo(str(finding))
+    for explanation in report.explained:
+        typer.echo(explanation, err=True)
     if report.unknown:
         typer.echo(f"not among these files, so not checked: {', '.join(report.unknown)}", err=True)
     wrong = len(report.findings)

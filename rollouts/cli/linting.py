@@ -6,7 +6,7 @@ can be served. What manifests name and these files do not hold is told, and take
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,7 @@ from rollouts.api.application import Application, ApplicationSpec
 from rollouts.api.meta import APPLICATION_GROUP, DEFAULT_GROUP, ObjectMeta
 from rollouts.api.rollout import Rollout, RolloutAnalysis, RolloutSpec
 from rollouts.cli.facts import dig
-from rollouts.delivery import validate, view
+from rollouts.delivery import explain, validate, view
 from rollouts.delivery.snapshot import PodTemplate, Service, Snapshot
 from rollouts.errors import SpecError
 from rollouts.gitops import validation
@@ -91,6 +91,8 @@ class Report:
     findings: tuple[Finding, ...]
     unknown: tuple[str, ...]
     """What manifests name and the files do not hold."""
+    explained: tuple[str, ...] = ()
+    """Each Rollout that can be served, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +114,22 @@ def check(manifests: Iterable[Manifest], groups: frozenset[str], now: datetime) 
     files = _files(every, specs)
     for manifest, spec in specs:
         findings.extend(_finding(manifest, *fault) for fault in _faults(manifest, spec, files, now))
+    wrong = {(f.file, f.document, f.object) for f in findings}
     order = {(m.file, m.document): i for i, m in enumerate(every)}
     return Report(
         checked=len(ours),
         findings=tuple(sorted(findings, key=lambda f: order[f.file, f.document])),
         unknown=tuple(files.unknown),
+        explained=tuple(_explained(files, wrong)),
     )
+
+
+def _explained(files: _Files, wrong: Container[tuple[str, int, str]]) -> Iterator[str]:
+    for manifest, spec in files.rollouts:
+        what = f"Rollout {manifest.name}"
+        if (manifest.file, manifest.document, what) not in wrong:
+            templates = dict(_templates(references(spec), manifest.namespace, files))
+            yield f"{what}: {explain.explain(spec, templates)}"
 
 
 def _items(manifest: Manifest) -> Iterator[Manifest]:

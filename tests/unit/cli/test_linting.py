@@ -60,7 +60,23 @@ def problems(*texts: str) -> list[str]:
 def test_right_manifests_have_no_findings_and_what_they_name_elsewhere_is_told() -> None:
     report = lint(ROLLOUT)
 
-    assert report == Report(checked=1, findings=(), unknown=("Service web", "AnalysisTemplate errors"))
+    assert report == Report(
+        checked=1,
+        findings=(),
+        unknown=("Service web", "AnalysisTemplate errors"),
+        explained=("Rollout checkout: reaches 100 % as fast as pods become ready",),
+    )
+
+
+def test_a_rollout_is_explained_unless_it_is_wrong() -> None:
+    report = lint(ROLLOUT.replace("steps: [", "steps: [{pause: {duration: 5m}}, {pause: {}}, "))
+    wrong = lint(ROLLOUT, TEMPLATE)
+
+    assert report.explained == (
+        "Rollout checkout: reaches 100 % after 5 min at the earliest; can wait for ever at step 2",
+    )
+    assert wrong.findings
+    assert wrong.explained == ()
 
 
 def test_an_unknown_field_is_told_with_the_near_one() -> None:

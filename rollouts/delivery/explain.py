@@ -1,0 +1,182 @@
+"""A Rollout's strategy in words: when an update is through at the earliest, and where it may wait for ever.
+
+Pure arithmetic on the spec, for an update in which every pod is ready at once, every measurement succeeds
+and nobody steps in; the simulator plays the same and is compared with it. Called by the linter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec, Metric
+from rollouts.api.rollout import BlueGreenStrategy, CanaryStep, CanaryStrategy, RolloutAnalysis, RolloutSpec
+from rollouts.delivery import replicas
+from rollouts.delivery.replicas import Pair
+
+Templates = Mapping[AnalysisTemplateRef, AnalysisTemplateSpec]
+_NONE = timedelta()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`earliest` leaves out what is waited for at `waits`, which have no end of their own."""
+
+    earliest: timedelta
+    waits: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    goal: str = "reaches 100 %"
+
+    def __str__(self) -> str:
+        soonest = f"{self.goal} after {words(self.earliest)} at the earliest"
+        if not self.earliest:
+            soonest = f"{self.goal} as fast as pods become ready"
+        waits = [f"can wait for ever {', '.join(self.waits)}"] if self.waits else []
+        return "; ".join([soonest, *waits, *self.notes])
+
+
+def explain(spec: RolloutSpec, templates: Templates) -> Explanation:
+    """`templates` holds every template that the spec names, directly or through others."""
+    canary, blue_green = spec.strategy.canary, spec.strategy.blue_green
+    if canary is not None:
+        return _canary(spec, canary, templates)
+    assert blue_green is not None  # validate admits no strategy without one of them
+    return _blue_green(spec, blue_green, templates)
+
+
+def words(time: timedelta) -> str:
+    """35 min, 1 h 5 min, 2 d 40 s."""
+    minutes, seconds = divmod(time.total_seconds(), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s"))
+    return " ".join(f"{count:g} {unit}" for count, unit in parts if count) or "0 s"
+
+
+def _canary(spec: RolloutSpec, canary: CanaryStrategy, templates: Templates) -> Explanation:
+    waits = [f"at step {i}{why}" for i, why in _endless(canary.steps, templates)]
+    passed = [_length(step, templates) for step in canary.steps]
+    growth = _growth(spec, [pair.canary for pair in _pairs(spec, canary)])
+    earliest = sum(passed, growth)
+    # a step that leaves stable no pods serves everybody, long before the rest of the steps is over
+    everybody = any(pair.stable == 0 for pair in _pairs(spec, canary))
+    goal = "is promoted" if everybody else "reaches 100 %"
+    notes = list(_held(spec))
+    if canary.analysis is not None:
+        start = canary.analysis.starting_step or 0
+        notes.append(_beside(canary.analysis, start, sum(passed[start:], _NONE), templates, ended=not waits))
+    return Explanation(earliest, tuple(waits), tuple(notes), goal)
+
+
+def _blue_green(spec: RolloutSpec, strategy: BlueGreenStrategy, templates: Templates) -> Explanation:
+    before, after = strategy.pre_promotion_analysis, strategy.post_promotion_analysis
+    waits = [] if strategy.auto_promotion_enabled else ["before the switch, as autoPromotionEnabled is false"]
+    automatic = strategy.auto_promotion_seconds if strategy.auto_promotion_enabled else 0
+    earliest = _growth(spec, [_preview(spec, strategy)]) + timedelta(seconds=automatic)
+    if before is not None:
+        earliest += _shortest(_metrics(before, templates))
+        waits += [f"at prePromotionAnalysis{why}" for why in _unending(_metrics(before, templates))]
+    notes = list(_held(spec))
+    if after is not None:
+        metrics = _metrics(after, templates)
+        waits += [f"at postPromotionAnalysis{why}" for why in _unending(metrics)]
+        notes.append(f"is analysed for {words(_shortest(metrics))} at least after the switch")
+    return Explanation(earliest, tuple(waits), tuple(notes), goal="switches users over")
+
+
+def _held(spec: RolloutSpec) -> Iterator[str]:
+    if spec.paused:
+        yield "does not begin while spec.paused is true"
+
+
+def _endless(steps: Iterable[CanaryStep], templates: Templates) -> Iterator[tuple[int, str]]:
+    """(number of the step, why) where only a person goes on. Steps are counted from 1."""
+    for number, step in enumerate(steps, start=1):
+        if step.pause is not None and step.pause.duration is None:
+            yield number, ""
+        elif step.analysis is not None:
+            for why in _unending(_metrics(step.analysis, templates)):
+                yield number, why
+
+
+def _length(step: CanaryStep, templates: Templates) -> timedelta:
+    if step.pause is not None:
+        return step.pause.duration or _NONE
+    return _shortest(_metrics(step.analysis, templates)) if step.analysis else _NONE
+
+
+def _growth(spec: RolloutSpec, counts: Iterable[int]) -> timedelta:
+    """minReadySeconds pass each time that pods are added: at least once, on the way to all of them."""
+    have, times = 0, 0
+    for count in (*counts, spec.replicas):
+        times += count > have
+        have = count
+    return times * timedelta(seconds=spec.min_ready_seconds)
+
+
+def _pairs(spec: RolloutSpec, canary: CanaryStrategy) -> list[Pair]:
+    """Pods of both sides at each setWeight."""
+    surge = replicas.limits(spec.replicas, canary.max_surge, canary.max_unavailable).surge > 0
+    weights = [step.set_weight for step in canary.steps if step.set_weight is not None]
+    return [replicas.for_weight(spec.replicas, weight, surge=surge) for weight in weights]
+
+
+def _preview(spec: RolloutSpec, strategy: BlueGreenStrategy) -> int:
+    count = strategy.preview_replica_count
+    return spec.replicas if count is None else count
+
+
+def _metrics(analysis: RolloutAnalysis, templates: Templates) -> tuple[Metric, ...]:
+    """Of the templates that are named and those that they name, each once."""
+    refs = list(dict.fromkeys(analysis.templates))
+    for ref in refs:  # grows while we go
+        refs.extend(inner for inner in templates[ref].templates if inner not in refs)
+    return tuple(metric for ref in refs for metric in templates[ref].metrics)
+
+
+def _shortest(metrics: Iterable[Metric]) -> timedelta:
+    """How long a run takes if every measurement succeeds; all of its metrics are waited for."""
+    return max((_shortest_metric(metric) for metric in metrics), default=_NONE)
+
+
+def _shortest_metric(metric: Metric) -> timedelta:
+    count = _needed(metric) or 1
+    return (metric.initial_delay or _NONE) + (count - 1) * (metric.interval or _NONE)
+
+
+def _needed(metric: Metric) -> int | None:
+    """Measurements that complete a metric if all succeed; None: it runs until it is stopped.
+
+    A number that is an argument is taken as 1, as nobody knows it here.
+    """
+    limits = (metric.count, metric.consecutive_success_limit)
+    needed = [_number(limit) for limit in limits if limit is not None and _number(limit)]
+    if needed:
+        return min(needed)
+    return 1 if metric.interval is None else None
+
+
+def _number(limit: int | str) -> int:
+    if isinstance(limit, int):
+        return limit
+    return int(limit) if limit.isdecimal() else 1
+
+
+def _unending(metrics: Iterable[Metric]) -> Iterator[str]:
+    for metric in metrics:
+        if _needed(metric) is None:
+            yield f" (metric {metric.name} has an interval and no count)"
+            return
+
+
+def _beside(
+    analysis: RolloutAnalysis, start: int, left: timedelta, templates: Templates, *, ended: bool
+) -> str:
+    """The analysis beside the steps; one that comes too late is told."""
+    names = ", ".join(ref.template_name for ref in analysis.templates)
+    told = f"is analysed by {names} from step {start + 1} on"
+    first = min((m.initial_delay or _NONE for m in _metrics(analysis, templates)), default=_NONE)
+    if ended and first > left:
+        told += f", but its first measurement after {words(first)} may come too late"
+    return told

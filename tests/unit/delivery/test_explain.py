@@ -1,0 +1,156 @@
+"""A strategy in words; the arithmetic behind it agrees with what the simulator plays."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
+from rollouts.api.meta import Reason
+from rollouts.api.rollout import Rollout, RolloutPause
+from rollouts.delivery.explain import explain, words
+from rollouts.simulate.timeline import Timeline, simulate
+from tests import builders
+from tests.builders import analyse, analysis, background, blue_green, canary, pause, rollout, set_weight
+from tests.sim.driver import random_rollout
+
+COUNTED = builders.metric("success-rate", interval=30, count=5)
+TEMPLATES = {
+    AnalysisTemplateRef("success-rate"): AnalysisTemplateSpec(metrics=(COUNTED,)),
+    AnalysisTemplateRef("endless"): builders.template("errors", interval=60),
+    AnalysisTemplateRef("late"): AnalysisTemplateSpec(
+        metrics=(replace(COUNTED, initial_delay=timedelta(hours=1)),)
+    ),
+    AnalysisTemplateRef("both"): AnalysisTemplateSpec(
+        templates=(AnalysisTemplateRef("success-rate"), AnalysisTemplateRef("late"))
+    ),
+    AnalysisTemplateRef("in-a-row"): AnalysisTemplateSpec(
+        metrics=(replace(COUNTED, count=10, consecutive_success_limit="3"),)
+    ),
+}
+
+
+def told(subject: Rollout) -> str:
+    return str(explain(subject.spec, TEMPLATES))
+
+
+@pytest.mark.parametrize(
+    ("subject", "sentence"),
+    [
+        (rollout(canary()), "reaches 100 % as fast as pods become ready"),
+        (
+            rollout(canary(set_weight(20), pause(600), set_weight(50), pause(1500))),
+            "reaches 100 % after 35 min at the earliest",
+        ),
+        (
+            rollout(canary(set_weight(20), pause(2100), pause())),
+            "reaches 100 % after 35 min at the earliest; can wait for ever at step 3",
+        ),
+        (rollout(canary(analyse("success-rate"))), "reaches 100 % after 2 min at the earliest"),
+        (rollout(canary(analyse("in-a-row"))), "reaches 100 % after 1 min at the earliest"),
+        (rollout(canary(analyse("both"))), "reaches 100 % after 1 h 2 min at the earliest"),
+        (
+            rollout(canary(pause(30), analyse("endless"), pause())),
+            (
+                "reaches 100 % after 30 s at the earliest; can wait for ever "
+                "at step 2 (metric errors has an interval and no count), at step 3"
+            ),
+        ),
+        (
+            rollout(canary(set_weight(25), set_weight(50), set_weight(50)), min_ready_seconds=20),
+            "reaches 100 % after 1 min at the earliest",
+        ),
+        (
+            rollout(canary(pause(60), pause(60), analysis=background("endless", starting_step=1))),
+            "reaches 100 % after 2 min at the earliest; is analysed by endless from step 2 on",
+        ),
+        (
+            rollout(canary(pause(60), analysis=background("late"))),
+            (
+                "reaches 100 % after 1 min at the earliest; is analysed by late from step 1 on, "
+                "but its first measurement after 1 h may come too late"
+            ),
+        ),
+        (
+            rollout(canary(pause(60)), paused=True),
+            "reaches 100 % after 1 min at the earliest; does not begin while spec.paused is true",
+        ),
+        (
+            rollout(canary(set_weight(100), pause(60))),
+            "is promoted after 1 min at the earliest",
+        ),
+        (rollout(blue_green()), "switches users over as fast as pods become ready"),
+        (
+            rollout(blue_green(auto_promotion_seconds=60, pre_promotion_analysis=analysis("success-rate"))),
+            "switches users over after 3 min at the earliest",
+        ),
+        (
+            rollout(
+                blue_green(
+                    auto_promotion_enabled=False,
+                    preview_replica_count=1,
+                    post_promotion_analysis=analysis("success-rate"),
+                ),
+                min_ready_seconds=10,
+            ),
+            (
+                "switches users over after 20 s at the earliest; can wait for ever before the switch, "
+                "as autoPromotionEnabled is false; is analysed for 2 min at least after the switch"
+            ),
+        ),
+    ],
+)
+def test_a_strategy_is_told_in_words(subject: Rollout, sentence: str) -> None:
+    assert told(subject) == sentence
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (90, "1 min 30 s"), (3600, "1 h"), (90000.5, "1 d 1 h 0.5 s")],
+)
+def test_times_in_words(seconds: float, text: str) -> None:
+    assert words(timedelta(seconds=seconds)) == text
+
+
+def unattended(subject: Rollout) -> Rollout:
+    """Without the waits that have no end."""
+    strategy = subject.spec.strategy
+    if strategy.canary:
+        steps = tuple(
+            replace(step, pause=RolloutPause(timedelta())) if step.pause and not step.pause.duration else step
+            for step in strategy.canary.steps
+        )
+        strategy = replace(strategy, canary=replace(strategy.canary, steps=steps))
+    if strategy.blue_green:
+        strategy = replace(strategy, blue_green=replace(strategy.blue_green, auto_promotion_enabled=True))
+    return replace(subject, spec=replace(subject.spec, strategy=strategy))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1_000_000), st.sampled_from([0, 7]))
+def test_what_is_played_agrees_with_what_is_told(seed: int, min_ready_seconds: int) -> None:
+    subject = unattended(random_rollout(random.Random(seed)))
+    subject = replace(subject, spec=replace(subject.spec, min_ready_seconds=min_ready_seconds))
+    if not subject.spec.replicas:
+        return  # without pods there is nobody to serve
+
+    timeline = simulate(subject, templates=TEMPLATES)
+    explained = explain(subject.spec, TEMPLATES)
+
+    reached = _promoted(timeline) if explained.goal == "is promoted" else timeline.reached()
+    assert explained.waits == ()
+    assert reached is not None
+    if min_ready_seconds:
+        assert reached >= explained.earliest  # surge and availability may ask for more batches
+    else:
+        assert reached == explained.earliest
+
+
+def _promoted(timeline: Timeline) -> timedelta | None:
+    ends = [m.at for m in timeline.moments if any(e.reason is Reason.COMPLETED for e in m.events)]
+    return ends[0] if ends else None
