@@ -1,4 +1,4 @@
-# The controller: Python, git, kustomize, helm, sops and CA certificates, as a user without rights.
+# The controller: Python, git, gpg, ssh, kustomize, helm, sops and CA certificates, as a user without rights.
 # It writes to /tmp and to the Git cache only, so the root file system may be read-only.
 
 # kustomize, helm and sops as the sandbox pins them.
@@ -21,7 +21,7 @@ RUN python -m venv --without-pip /opt/rollouts \
 
 FROM python:3.13-slim
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates git \
+    && apt-get install --yes --no-install-recommends ca-certificates git gnupg openssh-client \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/rollouts /opt/rollouts
 COPY --from=tools /opt/tools /usr/local/bin

@@ -103,6 +103,7 @@ class ApplicationReason(StrEnum):
     GIT_OPERATION_FAILED = "GitOperationFailed"
     AUTHENTICATION_FAILED = "AuthenticationFailed"
     REVISION_NOT_FOUND = "RevisionNotFound"
+    VERIFICATION_FAILED = "VerificationFailed"
     NEW_REVISION = "NewRevision"
     REVISION_SUPERSEDED = "RevisionSuperseded"
     REVISION_PROMOTED = "RevisionPromoted"
@@ -218,6 +219,27 @@ class SecretReference:
     name: Annotated[str, Field("Name of a Secret in the Application's namespace.", min_length=1)]
 
 
+class VerifyMode(StrEnum):
+    """What has to be signed (Flux: GitRepository spec.verify.mode)."""
+
+    HEAD = "HEAD"
+    TAG = "Tag"
+    TAG_AND_HEAD = "TagAndHEAD"
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Only what somebody trusted has signed is rendered; else the last good revision stays."""
+
+    secret_ref: Annotated[
+        SecretReference,
+        Field("Secret with public keys: SSH ones under keys that end in .sshpub, OpenPGP ones under others."),
+    ]
+    mode: Annotated[VerifyMode, Field("What has to be signed: HEAD (the commit), Tag or both.")] = (
+        VerifyMode.HEAD
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ApplicationSpec:
     source: Annotated[ApplicationSource, Field("Where the objects come from.")]
@@ -241,6 +263,7 @@ class ApplicationSpec:
         SecretReference | None,
         Field("Credentials for the repository: keys username and password, or token."),
     ] = None
+    verify: Annotated[Verify | None, Field("Who has to have signed what is applied.")] = None
     post_build: Annotated[PostBuild | None, Field("Variables in the rendered objects.")] = None
     decryption: Annotated[Decryption | None, Field("How encrypted files are read.")] = None
 

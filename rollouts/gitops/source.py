@@ -126,6 +126,21 @@ class Mirror:
         await self.prepare()
         return CommitFiles(self._objects, commit)
 
+    async def content(self, commit: str) -> bytes:
+        """A commit object as it is stored."""
+        await self.prepare()
+        (found,) = await self._objects.contents([commit])
+        return found
+
+    async def tag(self, name: str) -> bytes | None:
+        """The tag object that was fetched under a name; None for a branch or a lightweight tag."""
+        await self.prepare()
+        for ref in candidates(name) if name not in ("", HEAD) else ():
+            (found,) = await self._objects.look_up([_tip(ref)])
+            if found:
+                return (await self._objects.contents([found.id]))[0] if found.type == "tag" else None
+        return None
+
     async def ids(self, places: Sequence[tuple[str, str]]) -> list[str]:
         """For each (commit, path) the id of the file or directory; empty where there is none."""
         await self.prepare()

@@ -16,6 +16,7 @@ from rollouts.api.application import Application
 from rollouts.api.parse import dump
 from rollouts.controller.applications.given import GivenValues, destination_namespace
 from rollouts.controller.applications.repositories import Position, Repositories
+from rollouts.controller.applications.trust import Trust
 from rollouts.controller.cache import Key
 from rollouts.errors import RolloutsError
 from rollouts.gitops import lastgood, revision
@@ -79,6 +80,7 @@ class Sets:
         self._repositories = repositories
         self._confined = confined
         self._given = GivenValues(kube)
+        self._trust = Trust(kube)
         self._cache = _Cache()
         self._readings: OrderedDict[tuple[str, str, str], Reading] = OrderedDict()
 
@@ -87,9 +89,16 @@ class Sets:
         if not position.tree:
             path = application.spec.source.path
             raise RenderError(f"there is no directory {path} in {position.revision}")
-        files = await self._repositories.mirror(application.spec.source.repo_url).at(position.commit)
+        key = Key(application.metadata.namespace, application.metadata.name)
+        mirror = self._repositories.mirror(application.spec.source.repo_url)
+        try:
+            await self._trust.check(application, mirror, position)
+        except SourceError:
+            self._repositories.refuse(key, position.revision)
+            raise
+        files = await mirror.at(position.commit)
         found = await self._reading(application, files)
-        self._repositories.reads(Key(application.metadata.namespace, application.metadata.name), found.beside)
+        self._repositories.reads(key, found.beside)
         return await self._rendered(application, files, found)
 
     async def target(self, application: Application, target: Target) -> Rendered:
@@ -104,6 +113,7 @@ class Sets:
     async def forget(self, application: Application, position: Position) -> None:
         """Render again, whatever is known."""
         self._given.forget(application)
+        self._trust.forget(application, position)
         known = self._readings.pop(_read_as(application, position.commit), None)
         if known:
             self._cache.drop(await self._origin(application, known))
