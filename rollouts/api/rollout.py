@@ -157,7 +157,11 @@ class BlueGreenStrategy:
         bool, Field("Promote as soon as the new version is ready and analysed. False: wait for a person.")
     ] = True
     auto_promotion_seconds: Annotated[
-        int, Field("With a pause before promotion: seconds after which it is promoted anyway.", minimum=0)
+        int,
+        Field(
+            "Seconds to wait before it is promoted by itself. Ignored without autoPromotionEnabled.",
+            minimum=0,
+        ),
     ] = 0
     scale_down_delay_seconds: Annotated[
         int, Field("Seconds that the old version is kept up after the switch.", minimum=0)
@@ -291,7 +295,7 @@ class BlueGreenStatus:
     preview_selector: Annotated[str, Field("Pod template hash that the preview Service selects.")] = ""
     active_selector: Annotated[str, Field("Pod template hash that the active Service selects.")] = ""
     scale_up_preview_check_point: Annotated[
-        bool, Field("The preview was promoted from previewReplicaCount to all replicas.")
+        bool, Field("The preview is accepted: analysis and pause are over, it gets all replicas.")
     ] = False
     pre_promotion_analysis_run_status: Annotated[
         RolloutAnalysisRunStatus | None, Field("AnalysisRun before the switch.")
