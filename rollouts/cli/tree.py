@@ -17,7 +17,7 @@ from rich.tree import Tree
 
 from rollouts.api.meta import CANARY_STEP_INDEX_LABEL, ROLLOUT_TYPE_LABEL, Names
 from rollouts.api.rollout import Phase
-from rollouts.cli import facts
+from rollouts.cli import facts, sparkline
 from rollouts.cli.facts import Object, Place, Revision, Role, dig
 from rollouts.cli.output import conditions_table, styled
 
@@ -259,6 +259,7 @@ def _metric_line(result: Mapping[str, Any], wanted: str) -> Text:
     measurements = result.get("measurements") or ()
     last = measurements[-1] if measurements else {}
     value = last.get("value") or last.get("message") or "not measured yet"
+    compared = "score" in (last.get("metadata") or {})
     counts = ", ".join(
         f"{result[key]} {key}" for key in ("successful", "failed", "inconclusive", "error") if result.get(key)
     )
@@ -267,6 +268,8 @@ def _metric_line(result: Mapping[str, Any], wanted: str) -> Text:
         styled(str(result.get("phase"))),
         ("  dry run" if result.get("dryRun") else "", "dim"),
         f"  last {value}" if measurements else f"  {value}",
+        (f"  {course}" if (course := sparkline.of_measurements(measurements)) else "", "cyan"),
+        (f"  {last['message']}" if compared and last.get("message") else "", "dim"),
         (f"  {wanted}" if wanted else "", "dim"),
         (f"  ({counts})" if counts else "", "dim"),
     )

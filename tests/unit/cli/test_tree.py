@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -77,7 +78,7 @@ def test_the_tree_goes_from_revision_to_analysis_and_pods() -> None:
     assert lines[start + 1 : start + 7] == [
         "├── revision 2  canary  checkout-bb  1/1 ready  web:2  2m",
         "│   ├── analysis step 2  checkout-bb-2-1  Failed  20s",
-        "│   │   └── error-rate  Failed  last 0.21  wanted result[0] < 0.05  (2 failed)",
+        "│   │   └── error-rate  Failed  last 0.21  ▁█  wanted result[0] < 0.05  (2 failed)",
         "│   └── pod checkout-bb-1  CrashLoopBackOff  0/1 ready  3 restarts  30s",
         "└── revision 1  stable  checkout-aa  5/5 ready  web:1  60s",
         "    └── pod checkout-aa-1  Running  1/1 ready  30s",
@@ -134,3 +135,15 @@ def test_one_line_holds_the_state() -> None:
         "Degraded  step 0/3  weight 0  ready 5/5  revision 2  "
         "RolloutAborted: metric error-rate assessed Failed"
     )
+
+
+def test_a_comparison_says_what_it_found() -> None:
+    last = {
+        "value": "37",
+        "message": "canary differs by +1 points, not 95 % sure",
+        "metadata": {"score": "37"},
+    }
+    run = analysis_run("checkout-bb-2-1", "bb", "Running", "100", "37")
+    run["status"]["metricResults"][0]["measurements"][-1] = last
+    shown = text(replace(aborted(), analysis_runs=(run,)), width=200)
+    assert "last 37  █▁  canary differs by +1 points, not 95 % sure" in shown
