@@ -230,3 +230,39 @@ def test_a_fast_rollback_can_be_aborted() -> None:
     cluster.retry()
     cluster.run()
     assert cluster.sizes() == {"v1": 4}
+
+
+def test_a_revision_number_never_comes_back() -> None:
+    """The names of AnalysisRuns are made of it."""
+    cluster = updated()
+    cluster.abort()
+    cluster.run()
+    del cluster.sets["web-hash-v2"]
+
+    cluster.deploy("v3")
+    cluster.run()
+
+    assert cluster.status.current_revision == 3
+
+
+def test_a_step_waits_for_superseded_pods_to_go() -> None:
+    strategy = canary(set_weight(25), pause(), max_surge=1, max_unavailable=0)
+    cluster = FakeCluster(rollout(strategy))
+    cluster.run()
+    cluster.deploy("v2")
+    cluster.run()
+    cluster.deploy("v3")
+    cluster.settle()
+    cluster.replica_set_controller()
+    cluster.make_ready()
+    stable = cluster.of("v1")
+    assert stable is not None
+    stable.pods[0].available = False
+
+    cluster.settle()
+    assert cluster.sizes() == {"v1": 3, "v2": 1, "v3": 1}
+    assert cluster.status.step == "0/2"
+    cluster.run()
+
+    assert cluster.sizes() == {"v1": 3, "v3": 1}
+    assert cluster.status.step == "1/2"
