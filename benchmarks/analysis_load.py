@@ -74,6 +74,10 @@ async def _observed(
         "lateness_p99": _quantile(late, 0.99),
         "within_1_s": round(late[_BUDGET_SECONDS] / measured, 4),
         "start_lateness_p99": _quantile(start, 0.99),
+        "measurement_p50": _quantile(_durations(controller), 0.5),
+        "measurement_p99": _quantile(_durations(controller), 0.99),
+        "reconcile_mean": _mean_reconcile(controller),
+        "queued": controller.queued("analysis_run"),
         "cpu_per_second": round((after.cpu_seconds - before.cpu_seconds) / passed, 3),
         "machine_cpu_seconds_per_second": round((_machine() - machine) / passed, 2),
         "status_writes_per_second": round(writes / passed, 1),
@@ -114,9 +118,28 @@ def _run(index: int, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _lateness(controller: bench.Controller) -> Buckets:
+    return _buckets(controller, r'analysis_measurement_lateness_seconds_bucket\{le="([^"]+)"\} (\S+)')
+
+
+def _durations(controller: bench.Controller) -> Buckets:
+    return _buckets(
+        controller, r'analysis_measurement_seconds_bucket\{le="([^"]+)",phase="Successful"\} (\S+)'
+    )
+
+
+def _buckets(controller: bench.Controller, pattern: str) -> Buckets:
     text = httpx.get(f"{controller.metrics}/metrics", trust_env=False).text
-    found = re.findall(r'analysis_measurement_lateness_seconds_bucket\{le="([^"]+)"\} (\S+)', text)
-    return {float(le): int(float(count)) for le, count in found}
+    return {float(le): int(float(count)) for le, count in re.findall(pattern, text)}
+
+
+def _mean_reconcile(controller: bench.Controller) -> float:
+    """Seconds; a reconcile that writes waits for the API server."""
+    text = httpx.get(f"{controller.metrics}/metrics", trust_env=False).text
+    totals = {
+        part: sum(map(float, re.findall(rf"analysis_run_reconcile_{part}\{{[^}}]*\}} (\S+)", text)))
+        for part in ("sum", "count")
+    }
+    return round(totals["sum"] / max(1.0, totals["count"]), 4)
 
 
 def _quantile(buckets: Buckets, share: float) -> float | None:

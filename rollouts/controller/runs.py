@@ -148,11 +148,13 @@ def _decided_by(metrics: tuple[Metric, ...], status: AnalysisRunStatus) -> Metri
     if result is None or metric is None:
         return None
     telling = next((m for m in reversed(result.measurements) if m.phase is status.phase), None)
-    value = (telling.value or telling.message) if telling else ""
+    value, message = (telling.value, telling.message) if telling else ("", result.message)
+    if metric.comparison is not None:
+        limit = f"confidence {metric.comparison.confidence}, minimumEffect {metric.comparison.minimum_effect}"
+        return MetricVerdict(metric.name, message, limit)
     failed_by = status.phase is AnalysisPhase.FAILED and metric.failure_condition
-    return MetricVerdict(
-        metric.name, value, failed_by or metric.success_condition or metric.failure_condition
-    )
+    condition = failed_by or metric.success_condition or metric.failure_condition
+    return MetricVerdict(metric.name, value or message, condition)
 
 
 def _expiry(ttl: TTLStrategy | None, status: AnalysisRunStatus) -> datetime | None:

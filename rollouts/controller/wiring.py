@@ -90,7 +90,9 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
             Controller(
                 reconcile.ORIGIN, bell.rollouts, reconciler.reconcile, settings.workers, stores.rollouts.keys
             ),
-            Controller(measure.ORIGIN, bell.runs, measurer.reconcile, settings.workers, stores.runs.keys),
+            Controller(
+                measure.ORIGIN, bell.runs, measurer.reconcile, settings.analysis_workers, stores.runs.keys
+            ),
         ),
         close=measurer.close,
     )
