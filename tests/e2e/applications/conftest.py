@@ -10,11 +10,13 @@ from rollouts import sandbox
 from rollouts.kube import Kube
 from tests.api.harness import Bench
 from tests.e2e.applications.harness import App, Checkout
+from tests.e2e.installation import Installation
 
 
 @pytest.fixture
-def bench(cluster: sandbox.Sandbox, kube: Kube, namespace: str) -> Bench:
-    return Bench(kube, namespace, cluster.kubeconfig)
+def bench(kube: Kube, namespace: str, installed: Installation) -> Bench:
+    """Its controller has the rights that the chart gives."""
+    return Bench(kube, namespace, installed.kubeconfig)
 
 
 @pytest.fixture
