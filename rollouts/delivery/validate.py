@@ -30,7 +30,12 @@ def fault(seen: View) -> SpecError | None:
     for check in checks:
         for error in check(seen):
             return error
-    return _analyses(seen)
+    return None if _is_given_up(seen) else _analyses(seen)
+
+
+def _is_given_up(seen: View) -> bool:
+    """Aborted, or about to be: no analysis will be started, so no template may hold it up."""
+    return seen.old.abort and seen.old.current_pod_hash == seen.hash
 
 
 def _strategy(seen: View) -> Iterator[SpecError]:

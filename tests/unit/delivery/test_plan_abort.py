@@ -6,7 +6,7 @@ import pytest
 
 from rollouts.api.rollout import CompletionStatus, Phase
 from rollouts.delivery.actions import PatchReplicaSet
-from tests.builders import canary, pause, rollout, set_weight
+from tests.builders import analyse, canary, pause, rollout, set_weight, template
 from tests.fakes import FakeCluster
 
 
@@ -74,6 +74,21 @@ def test_an_abort_goes_through_while_a_person_holds_the_update() -> None:
 
     assert cluster.sizes() == {"v1": 4}
     assert cluster.status.phase is Phase.DEGRADED
+
+
+def test_an_abort_does_not_wait_for_a_template_that_somebody_deleted() -> None:
+    strategy = canary(set_weight(50), pause(), analyse("success-rate"), max_surge=1, max_unavailable=0)
+    cluster = FakeCluster(rollout(strategy), templates={"success-rate": template("success-rate")})
+    cluster.run()
+    cluster.deploy("v2")
+    cluster.run()
+    cluster.templates.clear()
+
+    cluster.abort()
+    cluster.run()
+
+    assert cluster.sizes() == {"v1": 4}
+    assert cluster.status.aborted_at is not None
 
 
 def test_an_abort_with_nothing_to_abort_is_taken_back() -> None:
