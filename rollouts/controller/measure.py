@@ -1,8 +1,8 @@
 """One AnalysisRun: judge what was measured, measure what is due, write the verdict, delete what expired.
 
-What a value means and when to measure is `analysis`'s. Measurements run in its pool, never on a worker; a
-finished one waits in memory until the next reconcile writes it. Lost in a crash, it is taken again; one that
-is in the status already is not counted twice.
+What a value means and when to measure is `analysis`'s. Measurements wait for their time by themselves and run in
+its pool, never on a worker; a finished one waits in memory until the next reconcile writes it. Lost in a crash, it
+is taken again; one that is in the status already is not counted twice.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import base64
 import binascii
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -33,7 +33,7 @@ from rollouts.controller.metrics import Metrics
 from rollouts.controller.queue import Queue
 from rollouts.controller.runs import KnownRun, results_of, status_of
 from rollouts.controller.writes import Writer, merge_difference
-from rollouts.errors import NotFound
+from rollouts.errors import NotFound, RolloutsError
 from rollouts.kube import resources
 
 __all__ = ["FIELD_MANAGER", "ORIGIN", "Measurer"]
@@ -58,7 +58,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A metric to measure now, and what a comparison has to know of the run."""
+    """The next measurement of a metric, and what a comparison has to know of the run."""
 
     name: str
     at: datetime
@@ -73,6 +73,8 @@ class Progress:
 
     run: ObjectMeta
     prepared: Prepared
+    trouble: str = ""
+    """Why the run cannot be measured any more: an argument's Secret is gone."""
     in_flight: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     finished: dict[str, model.Measurement] = field(default_factory=dict)
 
@@ -131,6 +133,8 @@ class Measurer:
     async def _advance(self, record: Record[KnownRun], run: AnalysisRun) -> Next:
         now = self._now()
         progress = await self._prepared(record, run)
+        if progress.trouble:
+            raise Unresolved(progress.trouble)
         metrics, terminate = progress.prepared.metrics, run.spec.terminate
         started_at = run.status.started_at or stamp(now)
         folded = dict(progress.finished)
@@ -144,15 +148,8 @@ class Measurer:
             log.info("%s", status.phase, extra=_fields(record.key, status.message))
             await self._end_jobs(progress, assessment.results)
             return Next(again=True)
-        due = schedule.due(
-            metrics, assessment.results, run_started_at=started_at, now=now, terminate=terminate
-        )
-        wanted = [_due(m, assessment, started_at, now) for m in metrics if m.name in due]
-        await self._measure(record, run, progress, wanted)
-        later = schedule.next_due(
-            metrics, assessment.results, run_started_at=started_at, now=now, terminate=terminate
-        )
-        return Next(at=later)
+        self._measure(record.key, run, progress, _due(metrics, assessment, started_at))
+        return NOTHING_MORE
 
     def _metadata(self, progress: Progress, metric: model.Metric) -> Mapping[str, str]:
         return self._pool.metadata(metric, secrets=progress.prepared.secrets)
@@ -220,29 +217,36 @@ class Measurer:
         except (binascii.Error, UnicodeDecodeError):
             raise Unresolved(f'{where}: key "{source.key}" is not text') from None
 
-    async def _measure(
-        self, record: Record[KnownRun], run: AnalysisRun, progress: Progress, due: Sequence[Due]
-    ) -> None:
-        wanted = {
-            d.name: d for d in due if d.name not in progress.in_flight and d.name not in progress.finished
-        }
-        if wanted and progress.prepared.secrets:
-            progress.prepared = await self._prepare(run)
-        for metric in progress.prepared.metrics:
-            if metric.name in wanted:
-                task = asyncio.create_task(
-                    self._take(record.key, progress, metric, wanted[metric.name]),
-                    name=f"measure {record.key} {metric.name}",
-                )
-                progress.in_flight[metric.name] = task
+    def _measure(self, key: Key, run: AnalysisRun, progress: Progress, due: Iterable[Due]) -> None:
+        """Each measurement waits for its time by itself: a slow API server holds up writes, not measurements.
 
-    async def _take(self, key: Key, progress: Progress, metric: model.Metric, due: Due) -> None:
+        Nothing is lost with such a task: the next look at the run finds the same measurement due.
+        """
+        for one in due:
+            if one.name not in progress.in_flight and one.name not in progress.finished:
+                task = asyncio.create_task(
+                    self._take(key, run, progress, one), name=f"measure {key} {one.name}"
+                )
+                progress.in_flight[one.name] = task
+
+    async def _take(self, key: Key, run: AnalysisRun, progress: Progress, due: Due) -> None:
         try:
+            await asyncio.sleep(max(0.0, (due.at - self._now()).total_seconds()))
+            if progress.prepared.secrets:
+                progress.prepared = await self._prepare(run)
+            metric = next(m for m in progress.prepared.metrics if m.name == due.name)
             found = await self._found(progress, metric, due)
+        except Unresolved as e:
+            progress.trouble = str(e)
+            self._queue.add(key)
+            return
+        except RolloutsError:
+            self._queue.add_at(key, self._now() + schedule.ERROR_RETRY)
+            return
         finally:
-            progress.in_flight.pop(metric.name, None)
+            progress.in_flight.pop(due.name, None)
         self._tell(found, due)
-        progress.finished[metric.name] = _stamped(found)
+        progress.finished[due.name] = _stamped(found)
         self._queue.add(key)
 
     async def _end_jobs(self, progress: Progress, results: Sequence[model.MetricResult]) -> None:
@@ -344,10 +348,16 @@ def _stamped(m: model.Measurement) -> model.Measurement:
     )
 
 
-def _due(metric: model.Metric, assessment: model.RunAssessment, started_at: datetime, now: datetime) -> Due:
-    result = next((r for r in assessment.results if r.name == metric.name), None)
-    at = schedule.next_measurement(metric, result, started_at) or now
-    return Due(metric.name, at, started_at, result.last if result else None, _next_number(result))
+def _due(
+    metrics: Sequence[model.Metric], assessment: model.RunAssessment, started_at: datetime
+) -> Iterator[Due]:
+    """The next measurement of each metric that is not completed."""
+    results = {result.name: result for result in assessment.results}
+    for metric in metrics:
+        result = results.get(metric.name)
+        at = schedule.next_measurement(metric, result, started_at)
+        if at is not None:
+            yield Due(metric.name, at, started_at, result.last if result else None, _next_number(result))
 
 
 def _next_number(result: model.MetricResult | None) -> int:
