@@ -7,7 +7,9 @@ and the quarantine are ours. Single source of the CRD, the reference and the val
 People talk to an Application through annotations, each a token that is handled once (any new value):
 `rollouts.dev/refresh` looks at Git now (the values `normal` and `hard` are removed after they were
 handled; `hard` also renders and compares everything again), `rollouts.dev/sync` applies the desired
-revision where sync is manual, `rollouts.dev/retry` lifts the quarantine of the desired revision once.
+revision where sync is manual, `rollouts.dev/retry` lifts the quarantine of the desired revision once, `rollouts.dev/rollback` goes back to the
+good revision before (or to the one with this id in status.history: `3`, `3@any-text`) and quarantines the
+desired one.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from rollouts.api.schema import Field, Rule
 REFRESH_ANNOTATION = f"{APPLICATION_GROUP}/refresh"
 SYNC_ANNOTATION = f"{APPLICATION_GROUP}/sync"
 RETRY_ANNOTATION = f"{APPLICATION_GROUP}/retry"
+ROLLBACK_ANNOTATION = f"{APPLICATION_GROUP}/rollback"
 PRUNE_ANNOTATION = f"{APPLICATION_GROUP}/prune"
 """On a managed object: `disabled` keeps it when Git drops it (Argo CD's `Prune=false` is honoured, too)."""
 
@@ -83,6 +86,7 @@ class FailureReason(StrEnum):
     ANALYSIS_FAILED = "AnalysisFailed"
     ANALYSIS_ERROR = "AnalysisError"
     ABORTED = "Aborted"
+    ROLLED_BACK = "RolledBack"
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
 
 
@@ -108,6 +112,7 @@ class ApplicationReason(StrEnum):
     REVISION_SUPERSEDED = "RevisionSuperseded"
     REVISION_PROMOTED = "RevisionPromoted"
     ROLLED_BACK = "RolledBack"
+    ROLLBACK_REFUSED = "RollbackRefused"
     DRIFT_CORRECTED = "DriftCorrected"
     PRUNED = "Pruned"
     QUARANTINE_LIFTED = "QuarantineLifted"
@@ -399,6 +404,7 @@ class ApplicationStatus:
     last_handled_reconcile_at: Annotated[str, Field("The refresh annotation that was last handled.")] = ""
     last_handled_sync_at: Annotated[str, Field("The sync annotation that was last handled.")] = ""
     last_handled_retry_at: Annotated[str, Field("The retry annotation that was last handled.")] = ""
+    last_handled_rollback_at: Annotated[str, Field("The rollback annotation that was last handled.")] = ""
 
 
 @dataclass(frozen=True, slots=True)

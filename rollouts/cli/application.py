@@ -1,4 +1,4 @@
-"""app list, get, sync, retry: what Git says, what runs, what was refused and why.
+"""app list, get, sync, retry, rollback: what Git says, what runs, what was refused and why.
 
 People talk to the controller through annotations, each a token that is handled once; see `api.application`.
 """
@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rollouts.api.application import REFRESH_ANNOTATION, RETRY_ANNOTATION, SYNC_ANNOTATION
+from rollouts.api.application import (
+    REFRESH_ANNOTATION,
+    RETRY_ANNOTATION,
+    ROLLBACK_ANNOTATION,
+    SYNC_ANNOTATION,
+)
 from rollouts.cli import completion, output, screen
 from rollouts.cli.facts import dig
 from rollouts.cli.live import Live, Source
@@ -102,8 +107,28 @@ async def retry(session: Session, name: ApplicationName) -> None:
     typer.echo(f"application '{name}' retry of {dig(found, 'status', 'desiredRevision')} requested")
 
 
-async def _annotate(session: Session, name: str, *annotations: str) -> None:
+@verb(app, "rollback")
+async def rollback(
+    session: Session,
+    name: ApplicationName,
+    *,
+    to: Annotated[
+        int | None, typer.Option("--to", help="Id in status.history. Default: the good revision before.")
+    ] = None,
+) -> None:
+    """Go back to an earlier good revision; what Git says now stays out until Git says something else."""
+    found = await session.existing(_ref(session, name))
+    history = dig(found, "status", "history") or []
+    if to is not None and to not in {h.get("id") for h in history}:
+        known = ", ".join(str(h.get("id")) for h in history) or "none"
+        raise CliError(f"application {name} has no good revision {to} in its history; there are: {known}")
     token = datetime.now(UTC).isoformat()
+    await _annotate(session, name, ROLLBACK_ANNOTATION, token=f"{to}@{token}" if to is not None else token)
+    typer.echo(f"application '{name}' rollback requested")
+
+
+async def _annotate(session: Session, name: str, *annotations: str, token: str = "") -> None:
+    token = token or datetime.now(UTC).isoformat()
     await session.kube.merge_patch(
         _ref(session, name),
         {"metadata": {"annotations": dict.fromkeys(annotations, token)}},

@@ -17,7 +17,7 @@ from rollouts.api.application import (
     QuarantineEntry,
 )
 from rollouts.api.meta import Condition
-from rollouts.gitops import revision
+from rollouts.gitops import revision, rollback
 from rollouts.gitops.actions import Event, EventType
 from rollouts.gitops.diff import Change
 from rollouts.gitops.manifests import ObjectKey
@@ -40,6 +40,9 @@ def transitions(s: Snapshot, state: Revisions, new: ApplicationStatus) -> tuple[
     if s.tokens.retry and s.source.candidate and revision.quarantined(before, s.source.candidate.digest):
         message = f"{state.desired} is tried again, as asked"
         found.append(Event(ApplicationReason.QUARANTINE_LIFTED, message))
+    if s.tokens.rollback and rollback.chosen(before, s.tokens.rollback) is None:
+        message = "there is no such good revision in status.history to go back to; nothing was done"
+        found.append(Event(ApplicationReason.ROLLBACK_REFUSED, message, EventType.WARNING))
     found += [_quarantine_event(s, state, q) for q in _newly_quarantined(before, state)]
     if _newly_restored(before, state):
         message = f"{state.running} is fully back: {len(s.declared.manifests)} objects"
@@ -82,6 +85,8 @@ def _newly_quarantined(before: Revisions, state: Revisions) -> list[QuarantineEn
 def _quarantine_event(s: Snapshot, state: Revisions, entry: QuarantineEntry) -> Event:
     name = s.application.metadata.name
     happened = f"{entry.revision} failed: {entry.reason}: {entry.message}"
+    if entry.reason is FailureReason.ROLLED_BACK:
+        happened = f"{entry.revision} was {entry.message}"
     if entry.reason is FailureReason.RENDER_FAILED:
         kept = f"nothing was changed, {state.running or 'nothing'} runs; push a commit that renders"
     elif entry.retry_at:

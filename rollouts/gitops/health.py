@@ -91,22 +91,13 @@ def _degraded_rollout(body: Body, message: str, *, promoted: bool) -> Health:
 
 
 def _abort(status: Body, message: str) -> tuple[FailureReason, str]:
-    """What an aborted Rollout says: which step, which metric, its value against the threshold."""
+    """What an aborted Rollout says: its message names the step, the metric, its value and the threshold."""
     why = status.get("abortReason") or {}
     try:
         reason = FailureReason(why.get("reason", FailureReason.ABORTED))
     except ValueError:
         reason = FailureReason.ABORTED
-    parts = [why.get("message") or message or "aborted"]
-    if why.get("step") is not None:
-        parts.append(f"step {int(why['step']) + 1}")
-    if why.get("metric"):
-        parts.append(
-            f"metric {why['metric']} was {why.get('value', '?')}, wanted {why.get('threshold', '?')}"
-        )
-    if why.get("analysisRun"):
-        parts.append(f"AnalysisRun {why['analysisRun']}")
-    return reason, "; ".join(str(part) for part in parts)
+    return reason, str(why.get("message") or message or "aborted")
 
 
 def _deployment(body: Body) -> Health:

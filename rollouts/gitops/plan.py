@@ -28,6 +28,7 @@ from rollouts.gitops import (
     picture,
     report,
     revision,
+    rollback,
     validation,
 )
 from rollouts.gitops.actions import ApplyObjects, KeepGood, Plan, PruneObjects, RunHooks
@@ -66,6 +67,8 @@ def begin(
     state: Revisions, source: SourceView, tokens: Tokens, *, spec: ApplicationSpec, now: datetime
 ) -> Revisions:
     """What Git says and people asked for, taken into the state."""
+    if tokens.rollback:
+        state = rollback.roll_back(state, source.candidate, tokens.rollback, now)
     if source.unrenderable:
         return revision.desire_unrenderable(
             state, source.unrenderable.revision, source.unrenderable.message, now
@@ -298,7 +301,7 @@ def _hook_step(
     if attempt is None or not is_open(s.revisions) or not s.declared.hooks:
         return None
     found = hooks.progress(s.declared.hooks, type_, attempt, s.live, only_wave=only_wave)
-    state = revision.hooked(s.revisions, found.results)
+    state = replace(s.revisions, attempt=replace(attempt, hooks=found.results))
     if found.failed:
         s = replace(s, revisions=state)
         return _failed(s, FailureReason.HOOK_FAILED, found.failed, comparison, again=True)

@@ -59,6 +59,7 @@ def status(s: Snapshot, state: Revisions, seen: Picture, *, trouble: str = "") -
         last_handled_reconcile_at=s.tokens.refresh or old.last_handled_reconcile_at,
         last_handled_sync_at=s.tokens.sync or old.last_handled_sync_at,
         last_handled_retry_at=s.tokens.retry or old.last_handled_retry_at,
+        last_handled_rollback_at=s.tokens.rollback or old.last_handled_rollback_at,
     )
 
 
@@ -150,6 +151,8 @@ def _at_rest(state: Revisions, seen: Picture, sync: SyncState) -> Condition:
 
 def _held(entry: QuarantineEntry, state: Revisions) -> Condition:
     happened = f"{entry.revision} failed ({entry.reason}: {entry.message})"
+    if entry.reason is FailureReason.ROLLED_BACK:
+        happened = f"{entry.revision} was {entry.message}"
     if state.good is None and entry.digest:
         return _not_ready(ApplicationReason.NO_GOOD_REVISION, f"{happened}; there is no good revision yet")
     return _not_ready(_holding_reason(entry), f"{happened}; {state.running or 'nothing'} runs")

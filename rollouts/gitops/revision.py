@@ -205,11 +205,6 @@ def waiting(state: Revisions, *, healthy: bool, now: datetime) -> Revisions:
     return replace(state, attempt=replace(attempt, unhealthy_since=since))
 
 
-def hooked(state: Revisions, hooks: tuple[HookResult, ...]) -> Revisions:
-    """How far the hooks of the open attempt are."""
-    return replace(state, attempt=replace(state.attempt, hooks=hooks)) if state.attempt else state
-
-
 def lift(state: Revisions, candidate: Candidate) -> Revisions:
     """A person said retry: the desired revision may be tried once more."""
     attempt = state.attempt

@@ -52,6 +52,7 @@ class Tokens:
     refresh: str = ""
     sync: str = ""
     retry: str = ""
+    rollback: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from rollouts.api.application import (
     REFRESH_ANNOTATION,
     RETRY_ANNOTATION,
+    ROLLBACK_ANNOTATION,
     SYNC_ANNOTATION,
     Application,
     ApplicationStatus,
@@ -227,6 +228,7 @@ class Reconciler:
             refresh,
             _new(annotations.get(SYNC_ANNOTATION, ""), status.last_handled_sync_at),
             _new(annotations.get(RETRY_ANNOTATION, ""), status.last_handled_retry_at),
+            _new(annotations.get(ROLLBACK_ANNOTATION, ""), status.last_handled_rollback_at),
         )
 
     async def _source(

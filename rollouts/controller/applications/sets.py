@@ -25,7 +25,7 @@ from rollouts.gitops.git import SourceError
 from rollouts.gitops.render import Rendered, RenderError
 from rollouts.gitops.renderers import build
 from rollouts.gitops.renderers.build import Reading, SourceType
-from rollouts.gitops.renderers.confined import Confined
+from rollouts.gitops.renderers.confined import Confined, ProgramMissing
 from rollouts.gitops.revision import Target
 from rollouts.kube import Kube, resources
 
@@ -152,8 +152,14 @@ class Sets:
             found.fingerprint,
             _options(application),
             (await self._given.of(application)).digest,
-            self._confined.version(program) if program else "",
+            self._version(program) if program else "",
         )
+
+    def _version(self, program: str) -> str:
+        try:
+            return self._confined.version(program)
+        except ProgramMissing as e:
+            raise RenderError(str(e)) from None
 
     async def _from_mirror(self, application: Application, target: Target) -> Rendered | None:
         commit = revision.commit_of(target.revision)
