@@ -107,7 +107,7 @@ class Process:
             self._task(stopping.wait(), "signal"),
             *(self._task(self._led(task), "task of a part") for part in self._parts for task in part.tasks),
         ]
-        vital.append(self._task(self._watch(watched, closed), "watch"))
+        vital.append(self._task(self._watch(watched, closed, stopping), "watch"))
         vital.append(self._task(self._retake_signals(watched, stopping), "signals"))
         await asyncio.wait([*vital[:-1], *workers], return_when=asyncio.FIRST_COMPLETED)
         status = 0 if stopping.is_set() else 1
@@ -172,8 +172,10 @@ class Process:
             for key in controller.all_keys():
                 controller.queue.add(key, Priority.RESYNC)
 
-    async def _watch(self, watched: asyncio.Event, closed: asyncio.Event) -> None:
+    async def _watch(self, watched: asyncio.Event, closed: asyncio.Event, stopping: asyncio.Event) -> None:
         await door.watch(self._kube, self._stores, self._settings.namespace, ready=watched, stop=closed)
+        # Not told to, kopf ends without an error only on a signal that came before we took them back.
+        stopping.set()
 
     async def _retake_signals(self, watched: asyncio.Event, stopping: asyncio.Event) -> None:
         """kopf stops at once on a signal; we finish what runs first, so the signals are ours."""

@@ -63,6 +63,10 @@ async def ready(process: Process) -> bool:
     return (await process.text("/readyz"))[0] == 200
 
 
+async def _answers(process: Process) -> bool:
+    return (await process.text("/livez"))[0] != 0
+
+
 async def test_sigterm_ends_it_in_good_order(bench: Bench, tmp_path: Path) -> None:
     async with started(bench, tmp_path / "log", "--no-leader-elect", "--log-format", "json") as one:
         await eventually(lambda: ready(one))
@@ -76,6 +80,15 @@ async def test_sigterm_ends_it_in_good_order(bench: Bench, tmp_path: Path) -> No
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert {"message", "level", "time"} <= lines[0].keys()
     assert any(line.get("rollout") == f"{bench.namespace}/web" for line in lines)
+
+
+async def test_sigterm_while_it_starts_ends_it_in_good_order(bench: Bench, tmp_path: Path) -> None:
+    async with started(bench, tmp_path / "log", "--no-leader-elect") as one:
+        await eventually(lambda: _answers(one))
+
+        one.process.send_signal(signal.SIGTERM)
+
+        assert await one.ended() == 0
 
 
 async def test_a_second_replica_takes_over_at_once_from_one_that_stops(bench: Bench, tmp_path: Path) -> None:
