@@ -147,3 +147,22 @@ async def test_a_chart_that_does_not_render_leaves_what_runs_alone(
     assert "is somewhere else, and nothing is fetched while rendering" in told["message"]
     assert status["runningRevision"] == f"main@sha1:{first}"
     assert await app.config("prod-settings") == {"color": "blue"}
+
+
+async def test_a_program_that_is_not_installed_is_named_and_what_runs_stays(
+    app: App, checkout: Checkout, repository: sandbox.RepoInfo, tmp_path: Path, tools: Path
+) -> None:
+    await app.create(repository.file_url, path="prod")
+    first = checkout.push(OVERLAY)
+    async with app.bench.controller(git_cache_dir=tmp_path / "git", tools_dir=tools):
+        await app.runs(first)
+
+    async with app.bench.controller(git_cache_dir=tmp_path / "other", tools_dir=tmp_path):
+        second = checkout.push({"base/settings.yaml": config_map("settings", color="green")})
+        told = await app.says("Ready", "False", "RenderFailed")
+        assert await app.config("prod-settings") == {"color": "blue"}
+
+    assert "kustomize is not in" in told["message"]
+    assert "--tools-dir" in told["message"]
+    async with app.bench.controller(git_cache_dir=tmp_path / "git", tools_dir=tools):
+        await app.runs(second)
