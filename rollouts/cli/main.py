@@ -32,6 +32,7 @@ _VERBS = {
     "history": "revise",
     "lint": "lint",
     "simulate": "simulate",
+    "convert": "convert",
     "controller": "controller",
     "crds": "about",
     "version": "about",

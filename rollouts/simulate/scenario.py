@@ -75,10 +75,10 @@ class Scenario:
         return next((pod for pod in self.pods if pod.version == version), PodBehaviour(version))
 
     def reading(self, metric: str, version: int, at: timedelta) -> Reading | None:
-        """The latest one that has begun; one for this version goes before one for all."""
+        """The latest one that has begun, of two the one below; one for this version goes before one for all."""
         held = [r for r in self.readings if r.metric == metric and r.after <= at]
         held = [r for r in held if r.version in (None, version)]
-        return max(held, key=lambda r: (r.version is not None, r.after), default=None)
+        return max(reversed(held), key=lambda r: (r.version is not None, r.after), default=None)
 
 
 @dataclass(frozen=True, slots=True)
