@@ -45,9 +45,9 @@ def explain(spec: RolloutSpec, templates: Templates) -> Explanation:
     return _blue_green(spec, blue_green, templates)
 
 
-def words(time: timedelta) -> str:
+def words(span: timedelta) -> str:
     """35 min, 1 h 5 min, 2 d 40 s."""
-    minutes, seconds = divmod(time.total_seconds(), 60)
+    minutes, seconds = divmod(span.total_seconds(), 60)
     hours, minutes = divmod(int(minutes), 60)
     days, hours = divmod(hours, 24)
     parts = ((days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s"))
@@ -55,7 +55,7 @@ def words(time: timedelta) -> str:
 
 
 def _canary(spec: RolloutSpec, canary: CanaryStrategy, templates: Templates) -> Explanation:
-    waits = [f"at step {i}{why}" for i, why in _endless(canary.steps, templates)]
+    waits = [f"at step {number}" for number in _endless(canary.steps)]
     passed = [_length(step, templates) for step in canary.steps]
     growth = _growth(spec, [pair.canary for pair in _pairs(spec, canary)])
     earliest = sum(passed, growth)
@@ -76,12 +76,10 @@ def _blue_green(spec: RolloutSpec, strategy: BlueGreenStrategy, templates: Templ
     earliest = _growth(spec, [_preview(spec, strategy)]) + timedelta(seconds=automatic)
     if before is not None:
         earliest += _shortest(_metrics(before, templates))
-        waits += [f"at prePromotionAnalysis{why}" for why in _unending(_metrics(before, templates))]
     notes = list(_held(spec))
     if after is not None:
-        metrics = _metrics(after, templates)
-        waits += [f"at postPromotionAnalysis{why}" for why in _unending(metrics)]
-        notes.append(f"is analysed for {words(_shortest(metrics))} at least after the switch")
+        shortest = _shortest(_metrics(after, templates))
+        notes.append(f"is analysed for {words(shortest)} at least after the switch")
     return Explanation(earliest, tuple(waits), tuple(notes), goal="switches users over")
 
 
@@ -90,14 +88,9 @@ def _held(spec: RolloutSpec) -> Iterator[str]:
         yield "does not begin while spec.paused is true"
 
 
-def _endless(steps: Iterable[CanaryStep], templates: Templates) -> Iterator[tuple[int, str]]:
-    """(number of the step, why) where only a person goes on. Steps are counted from 1."""
-    for number, step in enumerate(steps, start=1):
-        if step.pause is not None and step.pause.duration is None:
-            yield number, ""
-        elif step.analysis is not None:
-            for why in _unending(_metrics(step.analysis, templates)):
-                yield number, why
+def _endless(steps: Iterable[CanaryStep]) -> list[int]:
+    """Numbers (from 1) of the steps at which only a person goes on; validate admits no analysis without end."""
+    return [i for i, step in enumerate(steps, start=1) if step.pause and step.pause.duration is None]
 
 
 def _length(step: CanaryStep, templates: Templates) -> timedelta:
@@ -107,11 +100,11 @@ def _length(step: CanaryStep, templates: Templates) -> timedelta:
 
 
 def _growth(spec: RolloutSpec, counts: Iterable[int]) -> timedelta:
-    """minReadySeconds pass each time that pods are added: at least once, on the way to all of them."""
-    have, times = 0, 0
+    """minReadySeconds pass each time that there are more pods than ever, at least once on the way to all."""
+    most, times = 0, 0
     for count in (*counts, spec.replicas):
-        times += count > have
-        have = count
+        times += count > most
+        most = max(most, count)
     return times * timedelta(seconds=spec.min_ready_seconds)
 
 
@@ -141,33 +134,20 @@ def _shortest(metrics: Iterable[Metric]) -> timedelta:
 
 
 def _shortest_metric(metric: Metric) -> timedelta:
-    count = _needed(metric) or 1
-    return (metric.initial_delay or _NONE) + (count - 1) * (metric.interval or _NONE)
+    return (metric.initial_delay or _NONE) + (_needed(metric) - 1) * (metric.interval or _NONE)
 
 
-def _needed(metric: Metric) -> int | None:
-    """Measurements that complete a metric if all succeed; None: it runs until it is stopped.
-
-    A number that is an argument is taken as 1, as nobody knows it here.
-    """
+def _needed(metric: Metric) -> int:
+    """Measurements that complete a metric if all succeed. A number that is an argument is taken as 1."""
     limits = (metric.count, metric.consecutive_success_limit)
     needed = [_number(limit) for limit in limits if limit is not None and _number(limit)]
-    if needed:
-        return min(needed)
-    return 1 if metric.interval is None else None
+    return min(needed, default=1)
 
 
 def _number(limit: int | str) -> int:
     if isinstance(limit, int):
         return limit
     return int(limit) if limit.isdecimal() else 1
-
-
-def _unending(metrics: Iterable[Metric]) -> Iterator[str]:
-    for metric in metrics:
-        if _needed(metric) is None:
-            yield f" (metric {metric.name} has an interval and no count)"
-            return
 
 
 def _beside(
