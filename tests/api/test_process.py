@@ -9,10 +9,12 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from rollouts.kube import resources
 from rollouts.sandbox import ports
@@ -63,8 +65,8 @@ async def ready(process: Process) -> bool:
     return (await process.text("/readyz"))[0] == 200
 
 
-async def _answers(process: Process) -> bool:
-    return (await process.text("/livez"))[0] != 0
+async def _retries(process: Process) -> bool:
+    return "will retry" in await asyncio.to_thread(process.log.read_text)
 
 
 async def test_sigterm_ends_it_in_good_order(bench: Bench, tmp_path: Path) -> None:
@@ -82,9 +84,17 @@ async def test_sigterm_ends_it_in_good_order(bench: Bench, tmp_path: Path) -> No
     assert any(line.get("rollout") == f"{bench.namespace}/web" for line in lines)
 
 
-async def test_sigterm_while_it_starts_ends_it_in_good_order(bench: Bench, tmp_path: Path) -> None:
-    async with started(bench, tmp_path / "log", "--no-leader-elect") as one:
-        await eventually(lambda: _answers(one))
+async def test_sigterm_ends_it_in_good_order_while_it_waits_for_the_api_server(
+    bench: Bench, tmp_path: Path
+) -> None:
+    nobody = yaml.safe_load(bench.kubeconfig.read_text())
+    for entry in nobody["clusters"]:
+        entry["cluster"]["server"] = "https://127.0.0.1:9"
+    kubeconfig = tmp_path / "kubeconfig.yaml"
+    kubeconfig.write_text(yaml.safe_dump(nobody))
+    lonely = replace(bench, kubeconfig=kubeconfig)
+    async with started(lonely, tmp_path / "log", "--no-leader-elect") as one:
+        await eventually(lambda: _retries(one))
 
         one.process.send_signal(signal.SIGTERM)
 
