@@ -141,7 +141,11 @@ class DirectorySource:
 class ApplicationSource:
     repo_url: Annotated[
         str,
-        Field("URL of the Git repository: https, http or file.", json="repoURL", min_length=1),
+        Field(
+            "URL of the Git repository: https, http, ssh, file, or git@host:path.",
+            json="repoURL",
+            min_length=1,
+        ),
     ]
     target_revision: Annotated[
         str, Field("Branch, tag or commit. Default: the branch that HEAD of the repository names.")
@@ -266,7 +270,10 @@ class ApplicationSpec:
     suspend: Annotated[bool, Field("Neither sync nor heal; everything stays as it is.")] = False
     secret_ref: Annotated[
         SecretReference | None,
-        Field("Credentials for the repository: keys username and password, or token."),
+        Field(
+            "Credentials for the repository: keys username and password, or token; identity and known_hosts "
+            "for SSH; ca.crt, tls.crt, tls.key for TLS."
+        ),
     ] = None
     verify: Annotated[Verify | None, Field("Who has to have signed what is applied.")] = None
     post_build: Annotated[PostBuild | None, Field("Variables in the rendered objects.")] = None

@@ -12,16 +12,17 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from rollouts.api.application import ApplicationReason
 from rollouts.errors import RolloutsError
+from rollouts.gitops.credentials import Credentials, ssh_files
 
 MAX_OUTPUT_BYTES = 16 * 1024 * 1024
-PROTOCOLS = ("https", "http", "file")
+PROTOCOLS = ("https", "http", "ssh", "file")
 
 _USERNAME, _PASSWORD = "ROLLOUTS_GIT_USERNAME", "ROLLOUTS_GIT_PASSWORD"
 _HELPER = (
@@ -40,12 +41,14 @@ _SETTINGS = {
     "protocol.version": "2",
 }
 _DENIED = re.compile(
-    r"Authentication failed|could not read (?:Username|Password)|returned error: 40[13]|HTTP Basic: Access denied",
+    r"Authentication failed|could not read (?:Username|Password)|returned error: 40[13]|HTTP Basic: Access denied"
+    r"|Permission denied \(|Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED",
     re.IGNORECASE,
 )
 _ABSENT = re.compile(
     r"repository '[^']*' not found|returned error: 404|does not appear to be a git repository", re.IGNORECASE
 )
+_TELLING = ("fatal:", "error:", "remote:")
 _USER_INFO = re.compile(r"//[^/@\s]*@")
 
 
@@ -56,17 +59,6 @@ class SourceError(RolloutsError):
         self.reason = reason
         self.definite = definite
         super().__init__(message)
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """User name and password (or token) for one repository."""
-
-    username: str
-    password: str
-
-    def __repr__(self) -> str:
-        return "Credentials(…)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,29 +103,33 @@ class Git:
         stdin: int = asyncio.subprocess.DEVNULL,
     ) -> AsyncIterator[asyncio.subprocess.Process]:
         """git as a child in a process group of its own, which is gone when the block is left."""
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            *arguments,
-            stdin=stdin,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=self._environment(url, credentials),
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            await _end(process)
+        with ssh_files(credentials) as (settings, variables):
+            process = await asyncio.create_subprocess_exec(
+                "git",
+                *arguments,
+                stdin=stdin,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={**self._environment(url, credentials, settings), **variables},
+                start_new_session=True,
+            )
+            try:
+                yield process
+            finally:
+                await _end(process)
 
-    def _environment(self, url: str, credentials: Credentials | None) -> dict[str, str]:
+    def _environment(
+        self, url: str, credentials: Credentials | None, files: Mapping[str, str]
+    ) -> dict[str, str]:
         environment = {k: os.environ[k] for k in _PASSED_ON if k in os.environ}
         settings = dict(_SETTINGS)
-        if credentials:
+        if credentials and credentials.password:
             # Scoped to the host of the repository: a redirect to another one gets nothing.
             settings[f"credential.{origin(url)}.helper"] = _HELPER
             environment |= {_USERNAME: credentials.username, _PASSWORD: credentials.password}
         if bundle := os.environ.get("SSL_CERT_FILE"):
             settings["http.sslCAInfo"] = bundle
+        settings |= files
         for i, (name, value) in enumerate(settings.items()):
             environment |= {f"GIT_CONFIG_KEY_{i}": name, f"GIT_CONFIG_VALUE_{i}": value}
         return environment | {
@@ -174,10 +170,12 @@ def failure(verb: str, url: str, stderr: str, credentials: Credentials | None) -
 
 def _told(stderr: str, credentials: Credentials | None) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))] or lines
+    telling = [line for line in lines if line.startswith(_TELLING) or "Permission denied (" in line] or lines
     text = _USER_INFO.sub("//", " ".join(telling[:3]))[:400]
     for secret in (credentials.password, credentials.username) if credentials else ():
         text = text.replace(secret, "…") if len(secret) > 3 else text
+    if "Host key verification failed" in stderr:
+        return "its host key is not the one in known_hosts"
     return text or "git gave no reason"
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from rollouts.api.application import ApplicationReason
 from rollouts.gitops.commit import CommitFiles
-from rollouts.gitops.git import Credentials, Git, SourceError, shown
+from rollouts.gitops.credentials import Credentials
+from rollouts.gitops.git import Git, SourceError, shown
 from rollouts.gitops.objects import ObjectReader
 
 COMMIT = re.compile(r"[0-9a-f]{40}")

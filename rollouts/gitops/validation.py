@@ -17,7 +17,9 @@ from rollouts.gitops import ignoring
 NAME_LIMIT = 63
 SHORTEST_INTERVAL = timedelta(seconds=1)
 
-_SCHEMES = ("https", "http", "file")
+_SCHEMES = ("https", "http", "ssh", "file")
+_SCP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:(?!/*-)[^\s:]+")
+"""`git@host:path`, as SSH users write it."""
 _FORBIDDEN_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock(/|$)|\.$|/$|^/")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _OPTIONS = frozenset(
@@ -91,13 +93,17 @@ def _check_source(source: ApplicationSource) -> None:
 
 def _check_url(url: str) -> None:
     path = "spec.source.repoURL"
+    if _SCP.fullmatch(url):
+        return
     try:
         parts = urlsplit(url)
     except ValueError:
         raise SpecError(path, url, "is not a URL") from None
     if parts.scheme not in _SCHEMES or _CONTROL.search(url) or " " in url:
-        raise SpecError(path, _without_user(url), "must be an https, http or file URL")
-    if "@" in parts.netloc:
+        raise SpecError(path, _without_user(url), "must be an https, http, ssh or file URL, or git@host:path")
+    if parts.scheme == "ssh" and (parts.hostname or "").startswith("-"):
+        raise SpecError(path, url, "names no host")
+    if "@" in parts.netloc and (parts.scheme != "ssh" or parts.password):
         raise SpecError(path, None, "must not hold credentials", "put them into the Secret of spec.secretRef")
     if parts.scheme != "file" and not parts.hostname:
         raise SpecError(path, url, "names no host")

@@ -19,7 +19,8 @@ from rollouts.api.application import ApplicationReason
 from rollouts.controller.cache import Key
 from rollouts.errors import RolloutsError
 from rollouts.gitops import revision, source, webhooks
-from rollouts.gitops.git import Credentials, Git, SourceError, origin, shown
+from rollouts.gitops.credentials import Credentials
+from rollouts.gitops.git import Git, SourceError, origin, shown
 from rollouts.gitops.source import COMMIT, Mirror, RemoteRefs
 
 __all__ = ["Position", "Repositories", "Standing", "Wanted"]

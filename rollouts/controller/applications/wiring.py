@@ -22,13 +22,13 @@ from rollouts.controller.parts import Environment, Part
 from rollouts.controller.queue import Queue
 from rollouts.controller.writes import Writer
 from rollouts.errors import NotFound, Rejected
-from rollouts.gitops.git import Credentials, Git, SourceError
+from rollouts.gitops import credentials
+from rollouts.gitops.credentials import Credentials, MissingError
+from rollouts.gitops.git import Git, SourceError
 from rollouts.gitops.renderers.confined import Confined
 from rollouts.kube import Kube, resources
 
 __all__ = ["part"]
-
-_TOKEN_USER = "x-access-token"  # noqa: S105 - a user name; hosts look at the token only
 
 
 def part(environment: Environment) -> Part:
@@ -78,7 +78,7 @@ def part(environment: Environment) -> Part:
 
 
 async def read_credentials(kube: Kube, namespace: str, name: str) -> Credentials:
-    """User name and password of a Secret: keys username and password, or token. Raises `SourceError`."""
+    """The credentials in a Secret. Raises `SourceError`."""
     try:
         secret = await kube.get(resources.SECRET.ref(name, namespace))
     except NotFound:
@@ -86,12 +86,10 @@ async def read_credentials(kube: Kube, namespace: str, name: str) -> Credentials
     except Rejected as e:
         raise _unusable(f"Secret {namespace}/{name} of spec.secretRef cannot be read: {e}") from None
     values = {key: _decoded(value) for key, value in (secret.get("data") or {}).items()}
-    password = values.get("password") or values.get("token")
-    if not password:
-        raise _unusable(
-            f"Secret {namespace}/{name} holds no credentials; it needs username and password, or token"
-        )
-    return Credentials(values.get("username") or _TOKEN_USER, password)
+    try:
+        return credentials.of_secret(values)
+    except MissingError as e:
+        raise _unusable(f"Secret {namespace}/{name} of spec.secretRef holds no credentials: {e}") from None
 
 
 def _decoded(value: str) -> str:

@@ -15,7 +15,8 @@ import pytest
 from rollouts.api.application import ApplicationReason
 from rollouts.gitops import git as git_module
 from rollouts.gitops import source
-from rollouts.gitops.git import Credentials, Git, SourceError
+from rollouts.gitops.credentials import Credentials
+from rollouts.gitops.git import Git, SourceError
 from rollouts.gitops.source import Mirror, RemoteRefs
 
 SECRET = "s3cr3t-w0rd"
@@ -251,7 +252,7 @@ def test_a_failure_is_told_by_kind_and_without_secrets(
 
 
 def test_credentials_are_offered_to_their_host_only_and_never_shown(git: Git) -> None:
-    environment = git._environment("https://git.example.com/x.git", Credentials("bob", SECRET))
+    environment = git._environment("https://git.example.com/x.git", Credentials("bob", SECRET), {})
 
     settings = {v: k for k, v in environment.items() if k.startswith("GIT_CONFIG_KEY_")}
     assert "credential.https://git.example.com.helper" in settings
@@ -261,7 +262,7 @@ def test_credentials_are_offered_to_their_host_only_and_never_shown(git: Git) ->
 
 
 def test_the_machine_s_own_git_configuration_is_not_read(git: Git) -> None:
-    environment = git._environment("https://git.example.com/x.git", None)
+    environment = git._environment("https://git.example.com/x.git", None, {})
 
     assert environment["GIT_CONFIG_NOSYSTEM"] == "1"
     assert environment["GIT_CONFIG_GLOBAL"] == os.devnull
