@@ -143,7 +143,7 @@ def test_an_application_that_cannot_be_served_is_found() -> None:
 apiVersion: rollouts.dev/v1alpha1
 kind: Application
 metadata: {name: shop}
-spec: {source: {repoURL: "ssh://git.example/shop.git"}}
+spec: {source: {repoURL: "ftp://git.example/shop.git"}}
 """
     )
 
