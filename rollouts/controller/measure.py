@@ -11,7 +11,7 @@ import asyncio
 import base64
 import binascii
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -24,8 +24,9 @@ from analysis.pool import Pool
 from rollouts.api.analysis import AnalysisPhase, AnalysisRun, AnalysisRunStatus, Argument, SecretKeyRef
 from rollouts.api.meta import ObjectMeta
 from rollouts.api.parse import dump, stamp
-from rollouts.controller import credentials
+from rollouts.controller import credentials, due
 from rollouts.controller.cache import Key, Record, Store
+from rollouts.controller.due import Due
 from rollouts.controller.jobs import PROVIDER as JOB
 from rollouts.controller.jobs import Jobs
 from rollouts.controller.loop import NOTHING_MORE, Next
@@ -56,17 +57,6 @@ class Prepared:
     secrets: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """The next measurement of a metric, and what a comparison has to know of the run."""
-
-    name: str
-    at: datetime
-    run_started_at: datetime
-    last: model.Measurement | None
-    number: int
-
-
 @dataclass(slots=True)
 class Progress:
     """What this process knows of a run beside its status."""
@@ -76,7 +66,7 @@ class Progress:
     trouble: str = ""
     """Why the run cannot be measured any more: an argument's Secret is gone."""
     in_flight: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    finished: dict[str, model.Measurement] = field(default_factory=dict)
+    finished: dict[str, list[model.Measurement]] = field(default_factory=dict)
 
 
 class Measurer:
@@ -137,18 +127,18 @@ class Measurer:
             raise Unresolved(progress.trouble)
         metrics, terminate = progress.prepared.metrics, run.spec.terminate
         started_at = run.status.started_at or stamp(now)
-        folded = dict(progress.finished)
-        results = _with(metrics, results_of(run.status), folded, partial(self._metadata, progress))
+        folded = {name: tuple(each) for name, each in progress.finished.items()}
+        results = due.folded(metrics, results_of(run.status), folded, partial(self._metadata, progress))
         assessment = judge.assess_run(metrics, results, terminate=terminate)
         status = _redacted(status_of(assessment, started_at=started_at, now=now), progress.prepared.secrets)
         await self._write(run.metadata, run.status, status)
-        for name in folded:
-            progress.finished.pop(name, None)
+        for name, each in folded.items():
+            del progress.finished[name][: len(each)]
         if assessment.phase.completed:
             log.info("%s", status.phase, extra=_fields(record.key, status.message))
             await self._end_jobs(progress, assessment.results)
             return Next(again=True)
-        self._measure(record.key, run, progress, _due(metrics, assessment, started_at))
+        self._measure(record.key, run, progress, due.coming(metrics, assessment, started_at))
         return NOTHING_MORE
 
     def _metadata(self, progress: Progress, metric: model.Metric) -> Mapping[str, str]:
@@ -217,61 +207,63 @@ class Measurer:
         except (binascii.Error, UnicodeDecodeError):
             raise Unresolved(f'{where}: key "{source.key}" is not text') from None
 
-    def _measure(self, key: Key, run: AnalysisRun, progress: Progress, due: Iterable[Due]) -> None:
+    def _measure(self, key: Key, run: AnalysisRun, progress: Progress, wanted: Iterable[Due]) -> None:
         """Each measurement waits for its time by itself: a slow API server holds up writes, not measurements.
 
         Nothing is lost with such a task: the next look at the run finds the same measurement due.
         """
-        for one in due:
-            if one.name not in progress.in_flight and one.name not in progress.finished:
+        for one in wanted:
+            if one.name not in progress.in_flight:
                 task = asyncio.create_task(
                     self._take(key, run, progress, one), name=f"measure {key} {one.name}"
                 )
                 progress.in_flight[one.name] = task
 
-    async def _take(self, key: Key, run: AnalysisRun, progress: Progress, due: Due) -> None:
+    async def _take(self, key: Key, run: AnalysisRun, progress: Progress, first: Due) -> None:
+        """One measurement after the other, until the metric is completed or somebody cancels."""
+        coming: Due | None = first
         try:
-            await asyncio.sleep(max(0.0, (due.at - self._now()).total_seconds()))
-            if progress.prepared.secrets:
-                progress.prepared = await self._prepare(run)
-            metric = next(m for m in progress.prepared.metrics if m.name == due.name)
-            found = await self._found(progress, metric, due)
+            while coming is not None:
+                await asyncio.sleep(max(0.0, (coming.at - self._now()).total_seconds()))
+                if progress.prepared.secrets:
+                    progress.prepared = await self._prepare(run)
+                metric = next(m for m in progress.prepared.metrics if m.name == coming.name)
+                found = await self._found(progress, metric, coming)
+                self._tell(found, coming)
+                progress.finished.setdefault(coming.name, []).append(due.stamped(found))
+                self._queue.add(key)
+                coming = coming.after(metric, due.stamped(found))
         except Unresolved as e:
             progress.trouble = str(e)
             self._queue.add(key)
-            return
         except RolloutsError:
             self._queue.add_at(key, self._now() + schedule.ERROR_RETRY)
-            return
         finally:
-            progress.in_flight.pop(due.name, None)
-        self._tell(found, due)
-        progress.finished[due.name] = _stamped(found)
-        self._queue.add(key)
+            progress.in_flight.pop(first.name, None)
 
     async def _end_jobs(self, progress: Progress, results: Sequence[model.MetricResult]) -> None:
         """The Jobs of measurements that a completed run does not wait for, also those of a former process."""
-        numbers = {result.name: _next_number(result) for result in results}
+        numbers = {result.name: due.next_number(result) for result in results}
         measured = [m.name for m in progress.prepared.metrics if JOB in m.provider]
         for name in measured:
             if name in progress.in_flight:
                 progress.in_flight[name].cancel()
         await self._jobs.end(progress.run, measured, lambda name: numbers.get(name, 1))
 
-    async def _found(self, progress: Progress, metric: model.Metric, due: Due) -> model.Measurement:
+    async def _found(self, progress: Progress, metric: model.Metric, one: Due) -> model.Measurement:
         if JOB in metric.provider:
-            return await self._jobs.measure(progress.run, metric, due.number)
+            return await self._jobs.measure(progress.run, metric, one.number)
         return await self._pool.measure(
             metric,
             now=self._now,
             secrets=progress.prepared.secrets,
-            run_started_at=due.run_started_at,
-            last=due.last,
+            run_started_at=one.run_started_at,
+            last=one.last,
         )
 
-    def _tell(self, found: model.Measurement, due: Due) -> None:
+    def _tell(self, found: model.Measurement, one: Due) -> None:
         if found.started_at and found.finished_at:
-            late = max(0.0, (found.started_at - due.at).total_seconds())
+            late = max(0.0, (found.started_at - one.at).total_seconds())
             seconds = (found.finished_at - found.started_at).total_seconds()
             self._metrics.measured(found.phase, late=late, seconds=seconds)
 
@@ -318,51 +310,6 @@ class Measurer:
             del self._uids[key]
             for task in self._progress.pop(known).in_flight.values():
                 task.cancel()
-
-
-def _with(
-    metrics: tuple[model.Metric, ...],
-    results: tuple[model.MetricResult, ...],
-    finished: Mapping[str, model.Measurement],
-    metadata: Callable[[model.Metric], Mapping[str, str]],
-) -> tuple[model.MetricResult, ...]:
-    """The results with the finished measurements that they do not hold yet, in the order of the spec."""
-    found = {r.name: r for r in results}
-    for metric in metrics:
-        measurement = finished.get(metric.name)
-        known = found.get(metric.name)
-        if measurement and not (known and measurement in known.measurements):
-            found[metric.name] = judge.record(metric, known, measurement, metadata=metadata(metric))
-    return tuple(found[m.name] for m in metrics if m.name in found)
-
-
-def _stamped(m: model.Measurement) -> model.Measurement:
-    """As it will be read back from the status, so that the same measurement is recognised there."""
-    return model.Measurement(
-        phase=m.phase,
-        value=m.value,
-        message=m.message,
-        started_at=stamp(m.started_at) if m.started_at else None,
-        finished_at=stamp(m.finished_at) if m.finished_at else None,
-        metadata=m.metadata,
-    )
-
-
-def _due(
-    metrics: Sequence[model.Metric], assessment: model.RunAssessment, started_at: datetime
-) -> Iterator[Due]:
-    """The next measurement of each metric that is not completed."""
-    results = {result.name: result for result in assessment.results}
-    for metric in metrics:
-        result = results.get(metric.name)
-        at = schedule.next_measurement(metric, result, started_at)
-        if at is not None:
-            yield Due(metric.name, at, started_at, result.last if result else None, _next_number(result))
-
-
-def _next_number(result: model.MetricResult | None) -> int:
-    """From 1; the same after a restart, until the measurement is in the status."""
-    return result.count + result.error + 1 if result else 1
 
 
 def _redacted(status: AnalysisRunStatus, secrets: Sequence[str]) -> AnalysisRunStatus:
