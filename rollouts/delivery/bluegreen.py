@@ -24,15 +24,20 @@ def active(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> st
     current, stable = seen.sets.current, seen.sets.stable
     match view.mode(seen, status):
         case Mode.PROMOTED:
-            return seen.hash if available(current) else selected
+            return seen.hash if _serves(seen, current) else selected
         case Mode.ABORTED:
-            return stable.pod_template_hash if stable and available(stable) else selected
+            return stable.pod_template_hash if stable and _serves(seen, stable) else selected
         case Mode.INITIAL:
             return selected
         case Mode.FAST | Mode.STEPPING:
             # a selector that somebody edited goes back to what serves
             lost = stable is not None and selected not in (seen.hash, stable.pod_template_hash)
-            return stable.pod_template_hash if stable and lost and available(stable) else selected
+            return stable.pod_template_hash if stable and lost and _serves(seen, stable) else selected
+
+
+def _serves(seen: View, rs: ReplicaSet) -> bool:
+    """It has a pod for users; where none is asked for, none is missed."""
+    return available(rs) > 0 or seen.replicas == 0
 
 
 def sizes(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> Sets:
@@ -95,7 +100,9 @@ def retire(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus, plann
 def _current(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus, planned: Sets) -> ReplicaSet:
     current, stable = planned.current, planned.stable
     if view.mode(seen, status) is not Mode.ABORTED or stable is None:
-        return _without_deadline(current)
+        # The status remembers why this update is fast before the set forgets it.
+        begins = seen.old.current_pod_hash != seen.hash
+        return current if begins else _without_deadline(current)
     back = status.blue_green.active_selector == stable.pod_template_hash
     delay = strategy.abort_scale_down_delay_seconds
     if not back or not delay or not current.replicas:

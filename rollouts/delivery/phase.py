@@ -1,7 +1,7 @@
-"""What has been asked for since the last status, and what ends an update: evaluated before anything else.
+"""What has been asked for since the last status.
 
-Decides, in this order: a new template, other steps, the verbs of people (promote, retry, skip), abort, doubt.
-Touches no size and no Service. Called by `plan`.
+Decides, in this order: a new template, other steps, the verbs of people (retry, promote, skip); and whether an
+analysis leaves doubt. Touches no size and no Service. Called by `plan`, before anything else.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ from dataclasses import replace
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
 from rollouts.api.rollout import (
-    AbortReason,
     CanaryStatus,
     PauseCondition,
     PauseReason,
     RolloutStatus,
 )
-from rollouts.delivery import canary, duration, events, progress, runs, view
-from rollouts.delivery.sets import available
+from rollouts.delivery import duration, events, progress, runs, view
 from rollouts.delivery.view import Draft, Mode, View
 
 
@@ -29,24 +27,12 @@ def begin(seen: View) -> Draft:
     if old.current_pod_hash != seen.hash:
         return _updated(seen)
     if old.current_step_hash != seen.step_hash and not _is_adopted(seen):
-        return Draft(_from_the_start(seen, old))
+        return Draft(_with_other_steps(seen, old))
     if old.aborted_at is not None and not old.abort:
         return _retried(seen, old)
     if old.aborted_at is not None and old.promote_full:
         return _retried(seen, replace(old, abort=False))
     return Draft(_adjusted(seen, old))
-
-
-def abort(seen: View, draft: Draft) -> Draft:
-    """Ends the update where a person, an analysis or the deadline says so."""
-    status = draft.status
-    if view.mode(seen, status) is Mode.PROMOTED:
-        asked = status.abort or status.aborted_at or status.promote_full or status.controller_pause
-        return draft.to(_cleared(status)) if asked or status.pause_conditions else draft
-    if status.abort and status.aborted_at is not None:
-        return draft
-    reason = _by_person(seen, status) or _by_analysis(seen, status) or _by_deadline(seen, status)
-    return _aborted(seen, draft, reason) if reason else draft
 
 
 def doubt(seen: View, draft: Draft) -> Draft:
@@ -102,7 +88,7 @@ def _updated(seen: View) -> Draft:
         restarted_at=seen.spec.restart_at,
     )
     status = replace(status, duration=duration.updated(seen, status))
-    told = [events.normal(Reason.ROLLOUT_UPDATED, f"Updated to revision {seen.revision}{_git(seen)}")]
+    told = [events.normal(Reason.ROLLOUT_UPDATED, f"Updated to revision {seen.revision}{git(seen)}")]
     if not (seen.blue_green and view.mode(seen, status) is Mode.INITIAL):
         started = f"Update to revision {seen.revision} ({seen.hash}) started"
         told.append(events.normal(Reason.NOT_COMPLETED, started))
@@ -114,7 +100,7 @@ def _updated(seen: View) -> Draft:
 def _from_the_start(seen: View, old: RolloutStatus) -> RolloutStatus:
     """All steps again, with nothing of the last try but its number."""
     status = replace(
-        _cleared(old),
+        cleared(old),
         current_step_hash=seen.step_hash,
         current_step_started_at=seen.now,
         canary=CanaryStatus(weights=old.canary.weights),
@@ -129,10 +115,17 @@ def _from_the_start(seen: View, old: RolloutStatus) -> RolloutStatus:
         last_progress_at=None,
         best_available=0,
     )
-    return replace(status, current_step_index=_first_step(seen, status))
+    return replace(status, current_step_index=first_step(seen, status))
 
 
-def _cleared(status: RolloutStatus) -> RolloutStatus:
+def _with_other_steps(seen: View, old: RolloutStatus) -> RolloutStatus:
+    status = _from_the_start(seen, old)
+    ended = old.duration is None or old.duration.finished_at is not None
+    begins = ended and view.mode(seen, status) is not Mode.PROMOTED
+    return replace(status, duration=duration.started(seen)) if begins else status
+
+
+def cleared(status: RolloutStatus) -> RolloutStatus:
     return replace(
         status,
         abort=False,
@@ -147,7 +140,7 @@ def _cleared(status: RolloutStatus) -> RolloutStatus:
 def _retried(seen: View, old: RolloutStatus) -> Draft:
     status = _from_the_start(seen, old)
     status = replace(status, promote_full=old.promote_full, duration=duration.started(seen))
-    status = replace(status, current_step_index=_first_step(seen, status))
+    status = replace(status, current_step_index=first_step(seen, status))
     return Draft(status).to(status, events.normal(Reason.RETRIED, f"Trying revision {seen.revision} again"))
 
 
@@ -160,14 +153,18 @@ def _adjusted(seen: View, old: RolloutStatus) -> RolloutStatus:
     if old.abort and old.aborted_at is None:
         status = replace(status, promote_full=False)
     status = _switched(seen, status)
-    index = _first_step(seen, status) if old.current_step_index is None else old.current_step_index
-    if view.mode(seen, status) in (Mode.FAST, Mode.INITIAL, Mode.PROMOTED) or not seen.steps:
-        index = _first_step(seen, status)
-    elif index is not None:
-        index = max(0, min(index, len(seen.steps)))
+    index = _index(seen, status)
     if progress.step_text(seen, index) == old.step and index == old.current_step_index:
         return status
     return _skipped_to(seen, status, index)
+
+
+def _index(seen: View, status: RolloutStatus) -> int | None:
+    """The step index of the status, where the mode leaves a choice and as far as there are steps."""
+    is_over = status.aborted_at is not None or view.mode(seen, status) not in (Mode.STEPPING, Mode.ABORTED)
+    if is_over or status.current_step_index is None or not seen.steps:
+        return first_step(seen, status)
+    return max(0, min(status.current_step_index, len(seen.steps)))
 
 
 def _switched(seen: View, status: RolloutStatus) -> RolloutStatus:
@@ -189,7 +186,7 @@ def _skipped_to(seen: View, status: RolloutStatus, index: int | None) -> Rollout
     return replace(status, current_step_index=index, current_step_started_at=seen.now, best_available=0)
 
 
-def _first_step(seen: View, status: RolloutStatus) -> int | None:
+def first_step(seen: View, status: RolloutStatus) -> int | None:
     if not seen.steps:
         return None
     skips = view.mode(seen, status) in (Mode.FAST, Mode.INITIAL, Mode.PROMOTED)
@@ -216,87 +213,5 @@ def _phase(seen: View, status: RolloutStatus, slot: runs.Slot) -> AnalysisPhase 
     return stands.status if stands else None
 
 
-def _by_person(seen: View, status: RolloutStatus) -> AbortReason | None:
-    if not status.abort:
-        return None
-    return _reason(seen, status, "Aborted", "on request")
-
-
-def _by_analysis(seen: View, status: RolloutStatus) -> AbortReason | None:
-    names = {AnalysisPhase.FAILED: "AnalysisFailed", AnalysisPhase.ERROR: "AnalysisError"}
-    for slot in judged(seen, status):
-        stands = runs.standing(seen, status, slot)
-        if stands is None or stands.status not in names:
-            continue
-        run = runs.observed(seen, status, slot)
-        verdict = run.decided_by if run else None
-        if verdict is None:
-            because = (
-                f"{slot.type} AnalysisRun {stands.name} is {stands.status}: {stands.message or 'no message'}"
-            )
-            return replace(_reason(seen, status, names[stands.status], because), analysis_run=stands.name)
-        because = (
-            f"metric {verdict.name} of {slot.type} AnalysisRun {stands.name} is {stands.status}: "
-            f"value {verdict.value}, condition {verdict.condition}"
-        )
-        return replace(
-            _reason(seen, status, names[stands.status], because),
-            analysis_run=stands.name,
-            metric=verdict.name,
-            value=verdict.value,
-            threshold=verdict.condition,
-        )
-    return None
-
-
-def _by_deadline(seen: View, status: RolloutStatus) -> AbortReason | None:
-    if not seen.spec.progress_deadline_abort or not progress.is_exceeded(seen, status):
-        return None
-    because = f"no progress for {seen.spec.progress_deadline_seconds}s, {_pods(seen)}"
-    return _reason(seen, status, "ProgressDeadlineExceeded", because)
-
-
-def _reason(seen: View, status: RolloutStatus, reason: str, because: str) -> AbortReason:
-    index = status.current_step_index
-    at_step = index is not None and index < len(seen.steps)
-    where = f" at {_step(seen, index)}" if at_step and index is not None else ""
-    stable = seen.sets.stable
-    back = (
-        f"going back to revision {stable.revision}" if stable else "there is no stable revision to go back to"
-    )
-    return AbortReason(
-        reason=reason,
-        message=f"Update to revision {seen.revision}{_git(seen)} aborted{where}: {because}; {back}",
-        revision=seen.revision,
-        git_revision=seen.git_revision,
-        pod_template_hash=seen.hash,
-        step=index if at_step else None,
-    )
-
-
-def _step(seen: View, index: int) -> str:
-    return f"step {index + 1}/{len(seen.steps)} ({canary.text(seen.steps[index])})"
-
-
-def _aborted(seen: View, draft: Draft, reason: AbortReason) -> Draft:
-    status = replace(
-        draft.status,
-        abort=True,
-        aborted_at=seen.now,
-        abort_reason=reason,
-        promote_full=False,
-        pause_conditions=(),
-        controller_pause=False,
-        current_step_started_at=seen.now,
-        blue_green=replace(draft.status.blue_green, scale_up_preview_check_point=False),
-    )
-    status = replace(status, current_step_index=_first_step(seen, status))
-    return draft.to(status, events.warning(Reason.ABORTED, reason.message))
-
-
-def _git(seen: View) -> str:
+def git(seen: View) -> str:
     return f" ({seen.git_revision})" if seen.git_revision else ""
-
-
-def _pods(seen: View) -> str:
-    return f"{available(seen.sets.current)} updated pods available"

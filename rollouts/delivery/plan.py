@@ -15,6 +15,7 @@ from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
 from rollouts.api.rollout import CanaryStatus, PauseReason, RolloutAnalysisRunStatus, RolloutStatus
 from rollouts.delivery import (
+    abort,
     bluegreen,
     canary,
     changes,
@@ -44,7 +45,7 @@ def decide(snapshot: Snapshot) -> Plan:
     fault = validate.fault(seen)
     if fault is not None:
         return invalid(seen.old, snapshot.rollout.metadata.generation, fault, snapshot.now)
-    draft = phase.doubt(seen, phase.abort(seen, _begun(seen)))
+    draft = phase.doubt(seen, abort.decided(seen, _begun(seen)))
     restarting = restart.due(seen, draft.status)
     counted = restart.discounted(seen, restarting.evictions)
     planned = _sizes(counted, draft.status)

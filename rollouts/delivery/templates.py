@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -47,7 +47,7 @@ def compose(snapshot: Snapshot, analysis: RolloutAnalysis, path: str, hashes: Ha
     """The run that `analysis` (at `path` in the Rollout) asks for. Raises `SpecError`."""
     if not analysis.templates:
         raise SpecError(f"{path}.templates", None, "names no template", "name at least one AnalysisTemplate")
-    found = tuple(_found(snapshot.templates, analysis.templates, f"{path}.templates", frozenset()))
+    found = _found(snapshot.templates, analysis.templates, f"{path}.templates", ())
     given = _given(snapshot.rollout, analysis.args, path, hashes)
     return AnalysisRunSpec(
         metrics=_metrics(found),
@@ -64,28 +64,29 @@ def _found(
     templates: Mapping[AnalysisTemplateRef, AnalysisTemplateSpec | None],
     refs: tuple[AnalysisTemplateRef, ...],
     path: str,
-    above: frozenset[AnalysisTemplateRef],
-) -> Iterator[_Named]:
-    """The templates that are named, each once, with those that they name in turn."""
-    for index, ref in enumerate(dict.fromkeys(refs)):
-        if ref in above:
+    met: tuple[_Named, ...],
+) -> tuple[_Named, ...]:
+    """The templates that are named and those that they name in turn, each once, after those `met` before."""
+    for index, ref in enumerate(refs):
+        if any(template.ref == ref for template in met):
             continue
         here = f"{path}[{index}].templateName"
         spec = templates.get(ref)
         if spec is None:
-            kind = "ClusterAnalysisTemplate" if ref.cluster_scope else "AnalysisTemplate"
-            raise SpecError(
-                here, ref.template_name, f"{kind} not found", f"create the {kind} or correct the name"
-            )
-        yield _Named(ref, spec, here)
-        # a template that is named twice counts once: the caller below drops what came before
-        yield from _found(templates, spec.templates, f"{here}.templates", above | {ref})
+            raise _missing(ref, here)
+        met = _found(templates, spec.templates, f"{here}.templates", (*met, _Named(ref, spec, here)))
+    return met
+
+
+def _missing(ref: AnalysisTemplateRef, path: str) -> SpecError:
+    kind = "ClusterAnalysisTemplate" if ref.cluster_scope else "AnalysisTemplate"
+    return SpecError(path, ref.template_name, f"{kind} not found", f"create the {kind} or correct the name")
 
 
 def _metrics(found: tuple[_Named, ...]) -> tuple[Metric, ...]:
     metrics: dict[str, str] = {}
     out: list[Metric] = []
-    for template in _unique(found):
+    for template in found:
         for metric in template.spec.metrics:
             if metric.name in metrics:
                 raise SpecError(
@@ -101,13 +102,9 @@ def _metrics(found: tuple[_Named, ...]) -> tuple[Metric, ...]:
     return tuple(out)
 
 
-def _unique(found: tuple[_Named, ...]) -> tuple[_Named, ...]:
-    return tuple({template.ref: template for template in reversed(found)}.values())[::-1]
-
-
 def _args(found: tuple[_Named, ...], given: Mapping[str, str], path: str) -> tuple[Argument, ...]:
     declared: dict[str, Argument] = {}
-    for template in _unique(found):
+    for template in found:
         for arg in template.spec.args:
             declared[arg.name] = _merged(declared.get(arg.name), arg, template)
     merged = [Argument(name, value=given[name]) if name in given else arg for name, arg in declared.items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollouts.api.rollout import CompletionStatus, Phase
+from rollouts.api.rollout import CompletionStatus, Phase, RolloutStrategy
 from rollouts.delivery.actions import PatchReplicaSet
 from tests.builders import analyse, canary, pause, rollout, set_weight, template
 from tests.fakes import FakeCluster
@@ -292,3 +292,18 @@ def test_every_write_of_an_abort_leaves_enough_pods(percent: int) -> None:
         cluster.replica_set_controller()
         cluster.make_ready()
     assert cluster.sizes() == {"v1": 4}
+
+
+def test_other_steps_end_an_abort_and_begin_a_new_measurement_of_time() -> None:
+    cluster = paused_at(50)
+    cluster.abort()
+    cluster.run()
+    cluster.now = cluster.now.replace(hour=13)
+
+    cluster.edit(strategy=RolloutStrategy(canary=canary(set_weight(25), pause())))
+    cluster.run()
+
+    assert not cluster.status.abort
+    assert cluster.sizes() == {"v1": 3, "v2": 1}
+    assert cluster.status.duration is not None
+    assert cluster.status.duration.rollout_started_at == cluster.now

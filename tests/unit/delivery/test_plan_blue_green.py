@@ -392,3 +392,21 @@ def test_a_crash_at_the_switch_loses_and_repeats_nothing(written: int) -> None:
     assert cluster.selected("active") == "v2"
     assert cluster.status.pause_conditions == ()
     assert list(cluster.runs) == ["web-hash-v2-2-post"]
+
+
+@pytest.mark.parametrize("written", [0, 1, 2, 3])
+def test_a_crash_does_not_make_a_fast_rollback_slow(written: int) -> None:
+    cluster = deployed(auto_promotion_enabled=False)
+    cluster.tick(1)
+    cluster.deploy("v2")
+    cluster.run()
+    cluster.promote()
+    cluster.run()
+    cluster.deploy("v1")
+    cluster.make_ready(lambda version: version == "v2")
+
+    cluster.apply(cluster.decide(), upto=written)
+    cluster.run()
+
+    assert cluster.selected("active") == "v1"
+    assert cluster.status.phase is Phase.HEALTHY

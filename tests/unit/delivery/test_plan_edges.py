@@ -266,3 +266,16 @@ def test_a_step_waits_for_superseded_pods_to_go() -> None:
 
     assert cluster.sizes() == {"v1": 3, "v3": 1}
     assert cluster.status.step == "1/2"
+
+
+def test_a_selector_is_put_right_without_any_pod_too() -> None:
+    cluster = FakeCluster(rollout(blue_green(), replicas=0), services=("active",))
+    cluster.run()
+    service = cluster.services["active"]
+    assert service is not None
+
+    cluster.services["active"] = replace(service, selected_hash="")
+    cluster.run()
+
+    assert cluster.selected("active") == "v1"
+    assert cluster.status.phase is Phase.HEALTHY
