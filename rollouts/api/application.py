@@ -21,7 +21,7 @@ from typing import Annotated
 
 from rollouts.api.meta import APPLICATION_GROUP, Condition, ObjectMeta
 from rollouts.api.rendering import Decryption, HelmSource, KustomizeSource, PostBuild
-from rollouts.api.schema import Field, Rule
+from rollouts.api.schema import Field, IntOrString, Rule
 
 REFRESH_ANNOTATION = f"{APPLICATION_GROUP}/refresh"
 SYNC_ANNOTATION = f"{APPLICATION_GROUP}/sync"
@@ -186,6 +186,15 @@ class SyncPolicyAutomated:
     ] = False
     self_heal: Annotated[bool, Field("Undo changes that were made in the cluster by hand.")] = False
     allow_empty: Annotated[bool, Field("Let a commit without any object delete all of them.")] = False
+    prune_limit: Annotated[
+        IntOrString | None,
+        Field(
+            'Objects that one commit may delete: a count, or a share of all ("25%"). More wait for a person to '
+            "say sync. Default: no limit.",
+            minimum=0,
+            percent=True,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from rollouts.api.application import PRUNE_ANNOTATION, Inventory, InventoryEntry
+from rollouts.api.schema import IntOrString
 from rollouts.gitops.live import ARGO_SYNC_OPTIONS_ANNOTATION, HOOK_ANNOTATION, Live
 from rollouts.gitops.manifests import Manifest, ObjectKey
 
@@ -59,6 +60,15 @@ def is_protected(live: Live) -> bool:
     """Its annotation says that it stays when Git drops it."""
     options = live.annotations.get(ARGO_SYNC_OPTIONS_ANNOTATION, "").replace(" ", "").split(",")
     return live.annotations.get(PRUNE_ANNOTATION) == "disabled" or "Prune=false" in options
+
+
+def excess(doomed: int, known: int, limit: IntOrString | None) -> bool:
+    """Whether more would be deleted than `limit` allows: a count, or a share of all that is known."""
+    if limit is None:
+        return False
+    if isinstance(limit, int):
+        return doomed > limit
+    return doomed * 100 > known * int(limit.removesuffix("%"))
 
 
 def remaining(

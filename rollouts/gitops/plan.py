@@ -268,9 +268,21 @@ def _judge(s: Snapshot, comparison: Comparison) -> Plan:
 def _clean_up(s: Snapshot, comparison: Comparison) -> Plan:
     """The target is in place: delete what is left over, and forget what is gone."""
     if _prunes(s) and not s.declared.refusal and (doomed := _doomed(comparison)):
+        limit = policy(s.application.spec).prune_limit
+        if not s.tokens.sync and inventory.excess(len(doomed), len(s.inventory), limit):
+            return _finish(s, s.revisions, comparison, trouble=_held_back(s, doomed))
         return Plan(s.application.status, PruneObjects(doomed), again=True, writes_status=False)
     versions = inventory.remaining(s.inventory, s.declared.manifests, comparison.leftovers)
     return _finish(replace(s, inventory=versions), s.revisions, comparison)
+
+
+def _held_back(s: Snapshot, doomed: tuple[Live, ...]) -> str:
+    return (
+        f"{len(doomed)} of {len(s.inventory)} objects are no longer in Git, more than "
+        f"spec.syncPolicy.automated.pruneLimit ({policy(s.application.spec).prune_limit}) lets go by itself: "
+        f"{events.listed([str(live.key) for live in doomed])}; "
+        f"if that is meant: kubectl rollouts app sync {s.application.metadata.name}"
+    )
 
 
 def _judge_attempt(s: Snapshot, comparison: Comparison, seen: Picture) -> Plan:

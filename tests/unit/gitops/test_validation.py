@@ -22,9 +22,20 @@ def test_usual_revisions_are_served(revision: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "url",
+    ["git@git.example.com:team/shop.git", "ssh://git@git.example.com:2222/team/shop", "file:///srv/shop"],
+)
+def test_usual_addresses_are_served(url: str) -> None:
+    validation.check(application(source=ApplicationSource(url)))
+
+
+@pytest.mark.parametrize(
     ("spec", "path"),
     [
-        ({"source": ApplicationSource("git@example.com:x")}, "spec.source.repoURL"),
+        ({"source": ApplicationSource("git@-oProxyCommand=x:y")}, "spec.source.repoURL"),
+        ({"source": ApplicationSource("git@git.example.com:-x")}, "spec.source.repoURL"),
+        ({"source": ApplicationSource("ssh://-oProxyCommand=x/y")}, "spec.source.repoURL"),
+        ({"source": ApplicationSource("ssh://git:secret@git.example.com/x")}, "spec.source.repoURL"),
         ({"source": ApplicationSource("ext::sh -c x")}, "spec.source.repoURL"),
         ({"source": ApplicationSource("https://bob:secret@git.example.com/x")}, "spec.source.repoURL"),
         ({"source": ApplicationSource("https:///x")}, "spec.source.repoURL"),
