@@ -46,14 +46,13 @@ def decide(snapshot: Snapshot) -> Plan:
     if fault is not None:
         return invalid(seen.old, snapshot.rollout.metadata.generation, fault, snapshot.now)
     draft = phase.doubt(seen, abort.decided(seen, _begun(seen)))
-    restarting = restart.due(seen, draft.status)
-    counted = restart.discounted(seen, restarting.evictions)
-    planned = _sizes(counted, draft.status)
+    planned = _sizes(seen, draft.status)
+    restarting = restart.due(seen, draft.status, planned)
     is_at_the_end = seen.canary is None or canary.weight(seen, draft.status) == 100
-    draft, blocked_on = _walked(counted, draft, planned)
+    draft, blocked_on = _walked(seen, draft, planned)
     if is_at_the_end and blocked_on is None:
-        draft = _promoted(counted, draft)
-    planned = _annotated(seen, draft.status, _retired(counted, draft.status, planned))
+        draft = _promoted(seen, draft)
+    planned = _annotated(seen, draft.status, _retired(seen, draft.status, planned))
     return _assembled(seen, _restarted(draft, restarting), planned, blocked_on, restarting.evictions)
 
 

@@ -5,13 +5,13 @@ Decides order and number; the eviction API decides whether a PodDisruptionBudget
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rollouts.api.rollout import RolloutStatus
 from rollouts.delivery.actions import EvictPod
-from rollouts.delivery.snapshot import Pod, ReplicaSet
+from rollouts.delivery.sets import Sets
+from rollouts.delivery.snapshot import Pod
 from rollouts.delivery.view import View
 
 AGAIN = timedelta(seconds=30)
@@ -26,7 +26,7 @@ class Restart:
     wake_at: datetime | None = None
 
 
-def due(seen: View, status: RolloutStatus) -> Restart:
+def due(seen: View, status: RolloutStatus, planned: Sets) -> Restart:
     """Pods older than restartAt: stable first, then current, then others (argo-rollouts: rollout/restart.go)."""
     at, done = seen.spec.restart_at, status.restarted_at
     if at is None or at == done:
@@ -39,25 +39,15 @@ def due(seen: View, status: RolloutStatus) -> Restart:
     old = [pod for pod in pods if pod.created_at < at]
     if not old:
         return Restart(restarted_at=at)
+    if _shrinks(seen, planned):  # the same pods would be counted on twice; an abort must not wait either
+        return Restart(restarted_at=done, wake_at=seen.now + AGAIN)
     evicted = [pod for pod in sorted(old, key=lambda p: _rank(seen, p)) if not pod.deleting][: _allowed(seen)]
     return Restart(tuple(EvictPod(p.name, p.uid) for p in evicted), done, seen.now + AGAIN)
 
 
-def discounted(seen: View, evictions: tuple[EvictPod, ...]) -> View:
-    """What is left once the evictions are carried out: they must not be counted on by the same plan."""
-    gone = Counter(pod.pod_template_hash for pod in _evicted(seen, evictions) if pod.available)
-    if not gone:
-        return seen
-    return replace(seen, sets=seen.sets.each(lambda rs: _without(rs, gone[rs.pod_template_hash])))
-
-
-def _evicted(seen: View, evictions: tuple[EvictPod, ...]) -> list[Pod]:
-    names = {eviction.name for eviction in evictions}
-    return [pod for pod in seen.snapshot.pods if pod.name in names]
-
-
-def _without(rs: ReplicaSet, gone: int) -> ReplicaSet:
-    return replace(rs, available_replicas=max(0, rs.available_replicas - gone)) if gone else rs
+def _shrinks(seen: View, planned: Sets) -> bool:
+    sizes = {rs.name: rs.replicas for rs in planned}
+    return any(sizes[rs.name] < rs.replicas for rs in seen.sets)
 
 
 def _allowed(seen: View) -> int:

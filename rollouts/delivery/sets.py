@@ -6,7 +6,7 @@ with other sizes, the planned ones; `changes` is the difference. Called by `plan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rollouts.api.rollout import RolloutStatus
@@ -39,10 +39,6 @@ class Sets:
     @property
     def available(self) -> int:
         return sum(available(rs) for rs in self)
-
-    def each(self, change: Callable[[ReplicaSet], ReplicaSet]) -> Sets:
-        stable = change(self.stable) if self.stable is not None else None
-        return Sets(change(self.current), stable, tuple(change(rs) for rs in self.others))
 
     def named(self, pod_template_hash: str) -> ReplicaSet | None:
         return next((rs for rs in self if rs.pod_template_hash == pod_template_hash and rs.uid), None)

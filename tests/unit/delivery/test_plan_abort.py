@@ -307,3 +307,18 @@ def test_other_steps_end_an_abort_and_begin_a_new_measurement_of_time() -> None:
     assert cluster.sizes() == {"v1": 3, "v2": 1}
     assert cluster.status.duration is not None
     assert cluster.status.duration.rollout_started_at == cluster.now
+
+
+def test_the_deadline_aborts_nothing_that_a_person_holds() -> None:
+    cluster = FakeCluster(
+        rollout(canary(set_weight(50)), progress_deadline_seconds=60, progress_deadline_abort=True)
+    )
+    cluster.run()
+    cluster.deploy("v2")
+    cluster.run(ready=lambda version: version == "v1")
+
+    cluster.edit(paused=True)
+    cluster.tick(600, ready=lambda version: version == "v1")
+
+    assert cluster.status.phase is Phase.PAUSED
+    assert not cluster.status.abort
