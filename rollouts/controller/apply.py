@@ -77,7 +77,8 @@ class Applier:
         # Status last: a crash before it repeats the decision, never the step.
         wrote = await self._write_status(metadata, known.status, plan.status)
         self.recorder.settle(metadata.uid)
-        return wrote or bool(plan.actions)
+        # An eviction may have been refused: it comes back at the plan's time, not at once.
+        return wrote or any(not isinstance(a, EvictPod) for a in plan.actions)
 
     async def _write_status(self, metadata: ObjectMeta, old: RolloutStatus, new: RolloutStatus) -> bool:
         """One patch of the differences; none when there are none."""

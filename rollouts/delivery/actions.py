@@ -116,15 +116,12 @@ Action = (
 class Plan:
     """What to do now, what to say, and when to look again (None: only when something changes).
 
-    Applied in the order actions, events, status; the status is patched only where it differs. With
-    `only_counts` nothing but pod counts (and the words for them) changed in the status: the caller may hold that patch back for up
-    to a second, so that pods that come up one by one do not cost a write each. `ended` is the duration of
-    the update that this plan ends, with how it ended: for metrics.
+    Applied in the order actions, events, status; the status is patched only where it differs. `ended` is the
+    duration of the update that this plan ends, with how it ended.
     """
 
     status: RolloutStatus
     actions: tuple[Action, ...] = ()
     events: tuple[Event, ...] = ()
     requeue_at: datetime | None = None
-    only_counts: bool = False
     ended: RolloutDuration | None = None

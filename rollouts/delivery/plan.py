@@ -228,7 +228,6 @@ def _finished(
         actions=actions,
         events=told,
         requeue_at=_next(seen, now, draft, planned),
-        only_counts=not actions and not told and status.differs_in_counts_only(seen.old, now),
         ended=duration.ended(seen, now),
     )
 

@@ -113,34 +113,6 @@ def was_timed_out(old: RolloutStatus) -> bool:
     return before is not None and before.reason == Reason.PROGRESS_DEADLINE_EXCEEDED
 
 
-def differs_in_counts_only(old: RolloutStatus, new: RolloutStatus) -> bool:
-    """Pods came or went, and only what is said of that changed: nothing that anybody acts upon."""
-    under_way = new.phase is old.phase is Phase.PROGRESSING
-    recounted = replace(
-        new,
-        message=old.message if under_way else new.message,
-        conditions=_unprogressed(old.conditions, new.conditions),
-        replicas=old.replicas,
-        updated_replicas=old.updated_replicas,
-        ready_replicas=old.ready_replicas,
-        available_replicas=old.available_replicas,
-        hpa_replicas=old.hpa_replicas,
-        last_progress_at=old.last_progress_at,
-        best_available=old.best_available,
-        canary=replace(new.canary, weights=old.canary.weights),
-    )
-    return recounted == old
-
-
-def _unprogressed(old: tuple[Condition, ...], new: tuple[Condition, ...]) -> tuple[Condition, ...]:
-    """The new conditions, with the old words for an update that goes on."""
-    before = _find(old, ConditionType.PROGRESSING)
-    going = {Reason.NEW_REPLICA_SET.value, Reason.REPLICA_SET_UPDATED.value}
-    if before is None or before.reason not in going:
-        return new
-    return tuple(before if c.type == before.type and c.reason in going else c for c in new)
-
-
 def selector_text(selector: LabelSelector, pod_template_hash: str = "") -> str:
     """A label selector as Kubernetes writes it in one line, sorted by key."""
     terms = [(key, f"{key}={value}") for key, value in selector.match_labels.items()]

@@ -163,23 +163,6 @@ def test_five_weights_on_two_replicas_cost_at_most_eleven_writes_and_five_events
     assert len(cluster.told) <= 5
 
 
-def test_only_counts_is_said_where_nothing_but_counts_changed() -> None:
-    cluster = FakeCluster(rollout(canary()))
-    assert not cluster.decide().only_counts
-    cluster.settle()
-    cluster.replica_set_controller()
-
-    for number in range(4):
-        decided = cluster.decide()
-        assert decided.only_counts
-        assert decided.status.replicas == 4
-        cluster.apply(decided)
-        rs = cluster.of("v1")
-        assert rs is not None
-        rs.pods[number].available = True
-    assert not cluster.decide().only_counts  # now it is stable
-
-
 def test_without_steps_it_is_a_rolling_update() -> None:
     cluster = deployed(FakeCluster(rollout(canary(max_surge=1, max_unavailable=0), replicas=3)))
 
