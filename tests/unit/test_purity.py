@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PURE = ("rollouts/api", "rollouts/convert", "rollouts/delivery", "rollouts/simulate", "rollouts/gitops", "analysis/language")
+PURE = (
+    "rollouts/api",
+    "rollouts/convert",
+    "rollouts/delivery",
+    "rollouts/simulate",
+    "rollouts/gitops",
+    "analysis/language",
+)
 PURE_FILES = ("judge", "schedule", "condition", "compare", "model", "template", "parse")
 CLOCKS = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today")}
 
