@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,9 +15,13 @@ from rollouts import kube as kubes
 from rollouts import sandbox
 from rollouts.kube import Kube, resources
 
-# How fast this machine draws and runs examples says nothing about the code.
+# How fast this machine draws and runs examples says nothing about the code. CI says the same of the same
+# commit every time; new examples are looked for wherever else the tests run.
 hypothesis.settings.register_profile(
-    "rollouts", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "rollouts",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("rollouts")
 

@@ -28,8 +28,9 @@ def deadline(seen: View, status: RolloutStatus) -> datetime | None:
 
 
 def is_exceeded(seen: View, status: RolloutStatus) -> bool:
-    """The deadline has passed, by counts that are not old."""
-    return is_past(seen, status) and seen.sets.current.observed
+    """The deadline has passed, by counts that are not old: a set that is only to be created has none."""
+    current = seen.sets.current
+    return is_past(seen, status) and current.uid != "" and current.observed
 
 
 def is_past(seen: View, status: RolloutStatus) -> bool:
