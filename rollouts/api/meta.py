@@ -95,7 +95,7 @@ class Names:
 
 
 class ConditionType(StrEnum):
-    """Condition types of a Rollout (argo-rollouts: types.go) and of an Application (Flux, kstatus)."""
+    """Condition types of a Rollout (argo-rollouts: types.go)."""
 
     AVAILABLE = "Available"
     PROGRESSING = "Progressing"
@@ -104,9 +104,6 @@ class ConditionType(StrEnum):
     HEALTHY = "Healthy"
     INVALID_SPEC = "InvalidSpec"
     REPLICA_FAILURE = "ReplicaFailure"
-    READY = "Ready"
-    RECONCILING = "Reconciling"
-    STALLED = "Stalled"
 
 
 class Reason(StrEnum):
@@ -114,10 +111,8 @@ class Reason(StrEnum):
 
     ROLLOUT_UPDATED = "RolloutUpdated"
     NEW_REPLICA_SET = "NewReplicaSetCreated"
-    FOUND_NEW_REPLICA_SET = "FoundNewReplicaSet"
     NEW_REPLICA_SET_AVAILABLE = "NewReplicaSetAvailable"
     REPLICA_SET_UPDATED = "ReplicaSetUpdated"
-    REPLICA_SET_CREATE_ERROR = "ReplicaSetCreateError"
     SCALING_REPLICA_SET = "ScalingReplicaSet"
     STEP_COMPLETED = "RolloutStepCompleted"
     NOT_COMPLETED = "RolloutNotCompleted"
@@ -137,8 +132,6 @@ class Reason(StrEnum):
     ANALYSIS_RUN_INCONCLUSIVE = "AnalysisRunInconclusive"
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     AVAILABLE = "AvailableReason"
-    UNAVAILABLE = "UnavailableReason"
-    MINIMUM_REPLICAS = "MinimumReplicasAvailable"
     INVALID_SPEC = "InvalidSpec"
     FAILED_CREATE = "FailedCreate"
     RECONCILIATION_ERROR = "ReconciliationError"
