@@ -55,10 +55,6 @@ class Names:
         return f"rollout.{self.group}/revision"
 
     @property
-    def revision_history_annotation(self) -> str:
-        return f"rollout.{self.group}/revision-history"
-
-    @property
     def desired_replicas_annotation(self) -> str:
         return f"rollout.{self.group}/desired-replicas"
 
