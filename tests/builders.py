@@ -14,17 +14,14 @@ from rollouts.api.analysis import (
 )
 from rollouts.api.meta import ObjectMeta
 from rollouts.api.parse import parse
-from rollouts.api.rollout import (
+from rollouts.api.rollout import LabelSelector, RollbackWindow, Rollout, RolloutSpec
+from rollouts.api.strategy import (
     BlueGreenStrategy,
     CanaryStep,
     CanaryStrategy,
-    LabelSelector,
-    RollbackWindow,
-    Rollout,
     RolloutAnalysis,
     RolloutAnalysisBackground,
     RolloutPause,
-    RolloutSpec,
     RolloutStrategy,
 )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rollouts.api.meta import Condition, ConditionType
 from rollouts.api.parse import dump, parse
-from rollouts.api.rollout import Phase, Rollout, RolloutStatus
+from rollouts.api.rollout import Rollout
+from rollouts.api.rollout_status import Phase, RolloutStatus
 
 
 def lint(rollout: Rollout) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from rollouts.api import parse
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names
-from rollouts.api.rollout import Phase
+from rollouts.api.rollout_status import Phase
 from rollouts.errors import SpecError
 
 Object = Mapping[str, Any]

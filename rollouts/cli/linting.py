@@ -24,7 +24,8 @@ from rollouts.api.analysis import (
 )
 from rollouts.api.application import Application, ApplicationSpec
 from rollouts.api.meta import APPLICATION_GROUP, DEFAULT_GROUP, ObjectMeta
-from rollouts.api.rollout import Rollout, RolloutAnalysis, RolloutSpec
+from rollouts.api.rollout import Rollout, RolloutSpec
+from rollouts.api.strategy import RolloutAnalysis
 from rollouts.cli.facts import dig
 from rollouts.delivery import explain, validate, view
 from rollouts.delivery.snapshot import PodTemplate, Service, Snapshot

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rollouts.api.rollout import Phase
+from rollouts.api.rollout_status import Phase
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

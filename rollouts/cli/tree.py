@@ -16,7 +16,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from rollouts.api.meta import CANARY_STEP_INDEX_LABEL, ROLLOUT_TYPE_LABEL, Names
-from rollouts.api.rollout import Phase
+from rollouts.api.rollout_status import Phase
 from rollouts.cli import facts, sparkline
 from rollouts.cli.facts import Object, Place, Revision, Role, dig
 from rollouts.cli.output import conditions_table, styled

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from rollouts.api import parse
-from rollouts.api.rollout import Phase
+from rollouts.api.rollout_status import Phase
 from rollouts.cli import facts
 from rollouts.cli.live import Live, Source
 from rollouts.cli.session import Object, RolloutName, Session, verb

@@ -16,7 +16,8 @@ from typing import Any, assert_never
 from rollouts.api import podtemplate
 from rollouts.api.meta import Names, ObjectMeta
 from rollouts.api.parse import dump
-from rollouts.api.rollout import Rollout, RolloutStatus
+from rollouts.api.rollout import Rollout
+from rollouts.api.rollout_status import RolloutStatus
 from rollouts.controller import bodies
 from rollouts.controller.cache import Key, Store
 from rollouts.controller.events import Recorder

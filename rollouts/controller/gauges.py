@@ -8,7 +8,8 @@ from prometheus_client.core import GaugeMetricFamily
 
 from analysis.numbers import number
 from rollouts.api.analysis import AnalysisPhase
-from rollouts.api.rollout import Phase, Rollout
+from rollouts.api.rollout import Rollout
+from rollouts.api.rollout_status import Phase
 from rollouts.controller.cache import Store
 from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.runs import KnownRun

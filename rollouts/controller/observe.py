@@ -11,7 +11,8 @@ from datetime import datetime
 
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names
-from rollouts.api.rollout import RolloutAnalysis, RolloutSpec
+from rollouts.api.rollout import RolloutSpec
+from rollouts.api.strategy import RolloutAnalysis
 from rollouts.controller.cache import Key, Record, Store
 from rollouts.controller.links import Links
 from rollouts.controller.records import KnownRollout, Malformed

@@ -17,7 +17,8 @@ from rollouts.api import podtemplate
 from rollouts.api.analysis import AnalysisTemplateSpec
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, SCALE_DOWN_DEADLINE_ANNOTATION, Names, ObjectMeta
 from rollouts.api.parse import model_fields, parse, timestamp
-from rollouts.api.rollout import Rollout, RolloutSpec, RolloutStatus
+from rollouts.api.rollout import Rollout, RolloutSpec
+from rollouts.api.rollout_status import RolloutStatus
 from rollouts.controller.cache import Body, Record, Store, Trim
 from rollouts.delivery import snapshot
 from rollouts.delivery.snapshot import PodTemplate

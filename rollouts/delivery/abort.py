@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
-from rollouts.api.rollout import AbortReason, RolloutAnalysisRunStatus, RolloutStatus
+from rollouts.api.rollout_status import AbortReason, RolloutAnalysisRunStatus, RolloutStatus
 from rollouts.delivery import canary, events, phase, progress, runs, view
 from rollouts.delivery.sets import available
 from rollouts.delivery.snapshot import MetricVerdict

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from rollouts.api.analysis import AnalysisRunSpec
 from rollouts.api.meta import Reason
-from rollouts.api.rollout import RolloutDuration, RolloutStatus
+from rollouts.api.rollout_status import RolloutDuration, RolloutStatus
 
 
 class EventType(StrEnum):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from rollouts.api.rollout import BlueGreenStrategy, PauseReason, RolloutStatus
+from rollouts.api.rollout_status import PauseReason, RolloutStatus
+from rollouts.api.strategy import BlueGreenStrategy
 from rollouts.delivery import runs, view
 from rollouts.delivery.sets import Sets, available, sized
 from rollouts.delivery.snapshot import ReplicaSet

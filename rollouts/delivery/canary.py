@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rollouts.api.parse import format_duration
-from rollouts.api.rollout import CanaryStep, PauseReason, RolloutStatus
+from rollouts.api.rollout_status import PauseReason, RolloutStatus
+from rollouts.api.strategy import CanaryStep
 from rollouts.delivery import replicas, runs, view
 from rollouts.delivery.events import StepCompleted
 from rollouts.delivery.replicas import Pair

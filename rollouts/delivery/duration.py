@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rollouts.api.rollout import CompletionStatus, PauseReason, RolloutDuration, RolloutStatus
+from rollouts.api.rollout_status import CompletionStatus, PauseReason, RolloutDuration, RolloutStatus
 from rollouts.delivery import view
 from rollouts.delivery.view import View
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec, Metric
-from rollouts.api.rollout import BlueGreenStrategy, CanaryStep, CanaryStrategy, RolloutAnalysis, RolloutSpec
+from rollouts.api.rollout import RolloutSpec
+from rollouts.api.strategy import BlueGreenStrategy, CanaryStep, CanaryStrategy, RolloutAnalysis
 from rollouts.delivery import replicas
 from rollouts.delivery.replicas import Pair
 

@@ -11,12 +11,7 @@ from dataclasses import replace
 
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
-from rollouts.api.rollout import (
-    CanaryStatus,
-    PauseCondition,
-    PauseReason,
-    RolloutStatus,
-)
+from rollouts.api.rollout_status import CanaryStatus, PauseCondition, PauseReason, RolloutStatus
 from rollouts.delivery import duration, events, progress, runs, view
 from rollouts.delivery.view import Draft, Mode, View
 

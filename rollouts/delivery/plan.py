@@ -13,7 +13,7 @@ from datetime import datetime
 
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
-from rollouts.api.rollout import CanaryStatus, PauseReason, RolloutAnalysisRunStatus, RolloutStatus
+from rollouts.api.rollout_status import CanaryStatus, PauseReason, RolloutAnalysisRunStatus, RolloutStatus
 from rollouts.delivery import (
     abort,
     bluegreen,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from rollouts.api.rollout import RolloutStatus
+from rollouts.api.rollout_status import RolloutStatus
 from rollouts.delivery.sets import available
 from rollouts.delivery.view import View
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rollouts.api.rollout import RolloutStatus
+from rollouts.api.rollout_status import RolloutStatus
 from rollouts.delivery.actions import EvictPod
 from rollouts.delivery.sets import Sets
 from rollouts.delivery.snapshot import Pod

@@ -18,7 +18,8 @@ from rollouts.api.meta import (
     ROLLOUT_TYPE_LABEL,
     Reason,
 )
-from rollouts.api.rollout import RolloutAnalysis, RolloutAnalysisRunStatus, RolloutStatus
+from rollouts.api.rollout_status import RolloutAnalysisRunStatus, RolloutStatus
+from rollouts.api.strategy import RolloutAnalysis
 from rollouts.delivery import events, templates
 from rollouts.delivery.actions import CreateAnalysisRun, DeleteAnalysisRun, Event, TerminateAnalysisRun
 from rollouts.delivery.snapshot import AnalysisRun

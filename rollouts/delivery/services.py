@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rollouts.api.meta import Reason
-from rollouts.api.rollout import RolloutStatus
+from rollouts.api.rollout_status import RolloutStatus
 from rollouts.delivery import events, view
 from rollouts.delivery.actions import Event, SwitchService
 from rollouts.delivery.sets import Sets, available

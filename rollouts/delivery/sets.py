@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from rollouts.api.rollout import RolloutStatus
+from rollouts.api.rollout_status import RolloutStatus
 from rollouts.delivery.snapshot import ReplicaSet, Snapshot
 
 

@@ -13,10 +13,10 @@ from enum import StrEnum
 
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Condition, ConditionType, Reason
 from rollouts.api.parse import stamp
-from rollouts.api.rollout import (
+from rollouts.api.rollout import LabelSelector
+from rollouts.api.rollout_status import (
     BlueGreenStatus,
     CanaryStatus,
-    LabelSelector,
     Phase,
     RolloutAnalysisRunStatus,
     RolloutStatus,

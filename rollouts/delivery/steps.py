@@ -13,7 +13,7 @@ from typing import assert_never
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
 from rollouts.api.parse import format_timestamp
-from rollouts.api.rollout import PauseCondition, PauseReason
+from rollouts.api.rollout_status import PauseCondition, PauseReason
 from rollouts.delivery import events, replicas, runs, view
 from rollouts.delivery.sets import Sets, available
 from rollouts.delivery.view import Draft, View

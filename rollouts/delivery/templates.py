@@ -22,7 +22,8 @@ from rollouts.api.analysis import (
     PodTemplateHashValue,
 )
 from rollouts.api.parse import model_fields
-from rollouts.api.rollout import Rollout, RolloutAnalysis
+from rollouts.api.rollout import Rollout
+from rollouts.api.strategy import RolloutAnalysis
 from rollouts.delivery.snapshot import Snapshot
 from rollouts.errors import SpecError
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from rollouts.api.analysis import AnalysisTemplateRef
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
-from rollouts.api.rollout import CanaryStep, LabelSelectorRequirement
+from rollouts.api.rollout import LabelSelectorRequirement
+from rollouts.api.strategy import CanaryStep
 from rollouts.delivery import runs, templates
 from rollouts.delivery.view import View
 from rollouts.errors import SpecError

@@ -13,15 +13,9 @@ from enum import Enum, auto
 from rollouts.api.meta import Names
 from rollouts.api.parse import dump, stamp
 from rollouts.api.podtemplate import fnv32a, safe_encode
-from rollouts.api.rollout import (
-    BlueGreenStrategy,
-    CanaryStep,
-    CanaryStrategy,
-    PauseCondition,
-    PauseReason,
-    RolloutSpec,
-    RolloutStatus,
-)
+from rollouts.api.rollout import RolloutSpec
+from rollouts.api.rollout_status import PauseCondition, PauseReason, RolloutStatus
+from rollouts.api.strategy import BlueGreenStrategy, CanaryStep, CanaryStrategy
 from rollouts.delivery import replicas, sets
 from rollouts.delivery.events import Fact
 from rollouts.delivery.replicas import Limits

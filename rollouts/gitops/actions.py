@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from rollouts.api.application import ApplicationStatus
+from rollouts.api.application_status import ApplicationStatus
 from rollouts.gitops.diff import Change
 from rollouts.gitops.live import Live
 from rollouts.gitops.revision import Good

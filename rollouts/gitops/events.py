@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rollouts.api import parse
-from rollouts.api.application import (
+from rollouts.api.application_status import (
     ApplicationCondition,
     ApplicationReason,
     ApplicationStatus,

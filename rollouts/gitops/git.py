@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rollouts.api.application import ApplicationReason
+from rollouts.api.application_status import ApplicationReason
 from rollouts.errors import RolloutsError
 from rollouts.gitops.credentials import Credentials, ssh_files
 

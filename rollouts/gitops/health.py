@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rollouts.api.application import FailureReason, HealthStatus
+from rollouts.api.application_status import FailureReason, HealthStatus
 
 Body = Mapping[str, Any]
 

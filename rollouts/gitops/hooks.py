@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rollouts.api.application import HealthStatus, HookPhase, HookResult, HookType
+from rollouts.api.application_status import HealthStatus, HookPhase, HookResult, HookType
 from rollouts.api.meta import APPLICATION_GROUP, Names
 from rollouts.api.parse import format_timestamp
 from rollouts.gitops.live import HOOK_ANNOTATION, Live

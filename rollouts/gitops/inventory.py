@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from rollouts.api.application import PRUNE_ANNOTATION, Inventory, InventoryEntry
+from rollouts.api.application import PRUNE_ANNOTATION
+from rollouts.api.application_status import Inventory, InventoryEntry
 from rollouts.api.schema import IntOrString
 from rollouts.gitops.live import ARGO_SYNC_OPTIONS_ANNOTATION, HOOK_ANNOTATION, Live
 from rollouts.gitops.manifests import Manifest, ObjectKey

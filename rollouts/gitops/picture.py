@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rollouts.api.application import FailureReason, HealthStatus, ResourceHealth, ResourceStatus, SyncStatus
+from rollouts.api.application_status import (
+    FailureReason,
+    HealthStatus,
+    ResourceHealth,
+    ResourceStatus,
+    SyncStatus,
+)
 from rollouts.gitops import health, inventory
 from rollouts.gitops.diff import Change
 from rollouts.gitops.live import Live

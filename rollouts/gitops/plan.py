@@ -11,14 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from rollouts.api.application import (
-    ApplicationSpec,
-    FailureReason,
-    HealthStatus,
-    HookType,
-    OperationPhase,
-    SyncPolicyAutomated,
-)
+from rollouts.api.application import ApplicationSpec, SyncPolicyAutomated
+from rollouts.api.application_status import FailureReason, HealthStatus, HookType, OperationPhase
 from rollouts.gitops import (
     diff,
     events,

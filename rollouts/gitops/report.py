@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from rollouts.api import parse
-from rollouts.api.application import (
+from rollouts.api.application_status import (
     ApplicationCondition,
     ApplicationReason,
     ApplicationStatus,

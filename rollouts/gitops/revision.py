@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from rollouts.api import parse
-from rollouts.api.application import (
+from rollouts.api.application_status import (
     ApplicationStatus,
     FailureReason,
     HookResult,

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from rollouts.api import parse
-from rollouts.api.application import FailureReason, OperationPhase, QuarantineEntry, RevisionHistory
+from rollouts.api.application_status import FailureReason, OperationPhase, QuarantineEntry, RevisionHistory
 from rollouts.gitops import revision
 from rollouts.gitops.revision import Candidate, Good, Revisions
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rollouts.api.application import Application, ApplicationReason
+from rollouts.api.application import Application
+from rollouts.api.application_status import ApplicationReason
 from rollouts.api.meta import Names
 from rollouts.gitops.hooks import Hook
 from rollouts.gitops.live import Live

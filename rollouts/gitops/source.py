@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollouts.api.application import ApplicationReason
+from rollouts.api.application_status import ApplicationReason
 from rollouts.gitops.commit import CommitFiles
 from rollouts.gitops.credentials import Credentials
 from rollouts.gitops.git import Git, SourceError, shown

@@ -21,7 +21,8 @@ from rollouts.api.meta import (
     Names,
 )
 from rollouts.api.parse import timestamp
-from rollouts.api.rollout import Rollout, RolloutStatus
+from rollouts.api.rollout import Rollout
+from rollouts.api.rollout_status import RolloutStatus
 from rollouts.delivery import actions, plan
 from rollouts.delivery.actions import Plan
 from rollouts.delivery.snapshot import AnalysisRun, Pod, PodTemplate, ReplicaSet, Service, Snapshot

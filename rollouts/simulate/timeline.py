@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names
-from rollouts.api.rollout import Phase, Rollout, RolloutSpec
+from rollouts.api.rollout import Rollout, RolloutSpec
+from rollouts.api.rollout_status import Phase
 from rollouts.delivery.actions import Event
 from rollouts.simulate.scenario import Scenario
 from rollouts.simulate.world import UPDATE, World

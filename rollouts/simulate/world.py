@@ -14,7 +14,8 @@ from analysis.errors import AnalysisError
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names
 from rollouts.api.podtemplate import pod_template_hash
-from rollouts.api.rollout import PauseReason, Phase, Rollout
+from rollouts.api.rollout import Rollout
+from rollouts.api.rollout_status import PauseReason, Phase
 from rollouts.delivery import actions
 from rollouts.delivery.actions import Plan
 from rollouts.simulate import lives, measuring

@@ -14,7 +14,7 @@ import asyncssh
 import pytest
 
 from rollouts import sandbox
-from rollouts.api.application import ApplicationReason
+from rollouts.api.application_status import ApplicationReason
 from rollouts.gitops.credentials import Credentials, MissingError, of_secret
 from rollouts.gitops.git import Git, SourceError
 from rollouts.gitops.source import Mirror, remote_refs

@@ -14,7 +14,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateSpec
-from rollouts.api.rollout import BlueGreenStrategy, CanaryStep, CanaryStrategy, Phase, Rollout, RolloutStatus
+from rollouts.api.rollout import Rollout
+from rollouts.api.rollout_status import Phase, RolloutStatus
+from rollouts.api.strategy import BlueGreenStrategy, CanaryStep, CanaryStrategy
 from rollouts.delivery import actions, replicas, view
 from rollouts.delivery.snapshot import Snapshot
 from tests import builders, status_linter

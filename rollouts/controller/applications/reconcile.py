@@ -20,8 +20,8 @@ from rollouts.api.application import (
     ROLLBACK_ANNOTATION,
     SYNC_ANNOTATION,
     Application,
-    ApplicationStatus,
 )
+from rollouts.api.application_status import ApplicationStatus
 from rollouts.api.meta import Names, ObjectMeta
 from rollouts.api.parse import dump
 from rollouts.controller.applications.apply import Applied, Applier

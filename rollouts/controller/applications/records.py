@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rollouts.api.application import Application, ApplicationSpec, ApplicationStatus
+from rollouts.api.application import Application, ApplicationSpec
+from rollouts.api.application_status import ApplicationStatus
 from rollouts.api.meta import ObjectMeta
 from rollouts.api.parse import parse
 from rollouts.controller.cache import Body, Change, Key, Record, Store

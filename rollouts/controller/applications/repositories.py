@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rollouts.api.application import ApplicationReason
+from rollouts.api.application_status import ApplicationReason
 from rollouts.controller.cache import Key
 from rollouts.errors import RolloutsError
 from rollouts.gitops import revision, source, webhooks

@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 
-from rollouts.api.application import Application, ApplicationReason, VerifyMode
+from rollouts.api.application import Application, VerifyMode
+from rollouts.api.application_status import ApplicationReason
 from rollouts.controller.applications.repositories import Position
 from rollouts.errors import NotFound, Rejected
 from rollouts.gitops import signatures

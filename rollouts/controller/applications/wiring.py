@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 
-from rollouts.api.application import ApplicationReason
+from rollouts.api.application_status import ApplicationReason
 from rollouts.controller.applications import records
 from rollouts.controller.applications.apply import Applier
 from rollouts.controller.applications.live import ORIGIN, LiveObjects

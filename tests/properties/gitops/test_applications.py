@@ -13,12 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rollouts.api.application import (
-    ApplicationStatus,
-    OperationPhase,
-    SyncPolicy,
-    SyncPolicyAutomated,
-)
+from rollouts.api.application import SyncPolicy, SyncPolicyAutomated
+from rollouts.api.application_status import ApplicationStatus, OperationPhase
 from rollouts.gitops import inventory, plan, revision
 from rollouts.gitops.actions import ApplyObjects, KeepGood, PruneObjects
 from rollouts.gitops.revision import Candidate

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from rollouts.api.meta import Names
-from rollouts.api.rollout import Phase
+from rollouts.api.rollout_status import Phase
 from rollouts.cli import facts
 from rollouts.cli.facts import Place, Role, Step
 from tests.unit.cli.objects import BLUE_GREEN, NOW, ago, canary, replica_set, rollout

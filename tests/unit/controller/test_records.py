@@ -9,7 +9,7 @@ import pytest
 
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Names
-from rollouts.api.rollout import Phase
+from rollouts.api.rollout_status import Phase
 from rollouts.controller import records, runs
 from rollouts.controller.cache import Key
 from rollouts.controller.records import KnownRollout, Malformed

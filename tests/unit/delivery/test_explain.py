@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Reason
-from rollouts.api.rollout import Rollout, RolloutPause
+from rollouts.api.rollout import Rollout
+from rollouts.api.strategy import RolloutPause
 from rollouts.delivery.explain import explain, words
 from rollouts.simulate.timeline import Timeline, simulate
 from tests import builders

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rollouts.api.rollout import CompletionStatus, Phase, RolloutStrategy
+from rollouts.api.rollout_status import CompletionStatus, Phase
+from rollouts.api.strategy import RolloutStrategy
 from rollouts.delivery.actions import PatchReplicaSet
 from tests.builders import analyse, canary, pause, rollout, set_weight, template
 from tests.fakes import FakeCluster

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from rollouts.api.analysis import AnalysisPhase
-from rollouts.api.rollout import PauseReason, Phase
+from rollouts.api.rollout_status import PauseReason, Phase
 from rollouts.delivery.actions import PatchReplicaSet, SwitchService
 from tests.builders import analysis, blue_green, rollout, template
 from tests.fakes import FakeCluster

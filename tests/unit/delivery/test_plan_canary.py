@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollouts.api.rollout import CompletionStatus, PauseReason, Phase
+from rollouts.api.rollout_status import CompletionStatus, PauseReason, Phase
 from rollouts.delivery.actions import CreateReplicaSet, PatchReplicaSet
 from tests.builders import background, canary, pause, rollout, set_weight, template, window
 from tests.fakes import FakeCluster

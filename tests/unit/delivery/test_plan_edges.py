@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from rollouts.api.rollout import Phase, RolloutStrategy
+from rollouts.api.rollout_status import Phase
+from rollouts.api.strategy import RolloutStrategy
 from rollouts.delivery import plan
 from rollouts.delivery.actions import DeleteReplicaSet
 from tests.builders import blue_green, canary, pause, rollout, set_weight, window

@@ -11,15 +11,9 @@ import pytest
 
 from rollouts.api.analysis import AnalysisTemplateRef, Argument
 from rollouts.api.parse import parse
-from rollouts.api.rollout import (
-    CanaryStep,
-    LabelSelector,
-    LabelSelectorRequirement,
-    Phase,
-    RolloutPause,
-    RolloutSpec,
-    RolloutStrategy,
-)
+from rollouts.api.rollout import LabelSelector, LabelSelectorRequirement, RolloutSpec
+from rollouts.api.rollout_status import Phase
+from rollouts.api.strategy import CanaryStep, RolloutPause, RolloutStrategy
 from rollouts.delivery import plan
 from rollouts.delivery.snapshot import Service
 from rollouts.errors import SpecError

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from rollouts.api.meta import Condition, Names
-from rollouts.api.rollout import LabelSelector, LabelSelectorRequirement, Phase
+from rollouts.api.rollout import LabelSelector, LabelSelectorRequirement
+from rollouts.api.rollout_status import Phase
 from rollouts.delivery import plan, status
 from rollouts.delivery.actions import PatchReplicaSet
 from tests import builders

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from rollouts.api.rollout import Phase
+from rollouts.api.rollout_status import Phase
 from rollouts.delivery.actions import EvictPod, PatchReplicaSet
 from tests.builders import canary, pause, rollout, set_weight
 from tests.fakes import FakeCluster

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rollouts.api.rollout import Phase
+from rollouts.api.rollout_status import Phase
 from rollouts.delivery import plan
 from tests.builders import blue_green, rollout
 from tests.fakes import FakeCluster

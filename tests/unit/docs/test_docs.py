@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rollouts.api.application import FailureReason
+from rollouts.api.application_status import FailureReason
 from rollouts.cli.main import _GROUPS, _VERBS, app
 
 ROOT = Path(__file__).parents[3]

@@ -13,10 +13,10 @@ from rollouts.api.application import (
     Application,
     ApplicationSource,
     ApplicationSpec,
-    ApplicationStatus,
     SyncPolicy,
     SyncPolicyAutomated,
 )
+from rollouts.api.application_status import ApplicationStatus
 from rollouts.api.meta import Names, ObjectMeta
 from rollouts.gitops import hooks, inventory, live, manifests, plan, revision
 from rollouts.gitops.live import FIELD_MANAGER, Live

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollouts.api.application import FailureReason, HealthStatus
+from rollouts.api.application_status import FailureReason, HealthStatus
 from rollouts.gitops import health
 
 Object = dict[str, Any]

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from rollouts.api.application import ApplicationStatus, FailureReason, HookPhase, HookType, OperationPhase
+from rollouts.api.application_status import (
+    ApplicationStatus,
+    FailureReason,
+    HookPhase,
+    HookType,
+    OperationPhase,
+)
 from rollouts.gitops import hooks, order, plan, revision
 from rollouts.gitops.actions import ApplyObjects, KeepGood, Plan, PruneObjects, RunHooks
 from tests.unit.gitops.builders import (

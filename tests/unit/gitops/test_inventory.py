@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollouts.api.application import Inventory, InventoryEntry
+from rollouts.api.application_status import Inventory, InventoryEntry
 from rollouts.gitops import inventory
 from rollouts.gitops.manifests import ObjectKey
 

@@ -6,14 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from rollouts.api.application import (
-    Application,
-    ApplicationStatus,
-    HealthStatus,
-    SyncPolicy,
-    SyncPolicyAutomated,
-    SyncStatus,
-)
+from rollouts.api.application import Application, SyncPolicy, SyncPolicyAutomated
+from rollouts.api.application_status import ApplicationStatus, HealthStatus, SyncStatus
 from rollouts.gitops import plan
 from rollouts.gitops.actions import ApplyObjects, KeepGood, Plan, PruneObjects
 from rollouts.gitops.snapshot import Snapshot, Tokens

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from rollouts.api.application import ApplicationStatus, SyncPolicy, SyncPolicyAutomated
+from rollouts.api.application import SyncPolicy, SyncPolicyAutomated
+from rollouts.api.application_status import ApplicationStatus
 from rollouts.api.schema import IntOrString
 from rollouts.gitops import inventory, plan, revision
 from rollouts.gitops.actions import Plan, PruneObjects

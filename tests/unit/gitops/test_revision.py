@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from rollouts.api.application import ApplicationStatus, FailureReason, OperationPhase
+from rollouts.api.application_status import ApplicationStatus, FailureReason, OperationPhase
 from rollouts.gitops import revision
 from rollouts.gitops.revision import Candidate, Good, Revisions, Target
 from tests.unit.gitops.builders import NOW, A, B, C

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollouts.api.application import FailureReason, OperationPhase
+from rollouts.api.application_status import FailureReason, OperationPhase
 from rollouts.gitops import revision, rollback
 from rollouts.gitops.revision import Candidate, Good, Revisions, Target
 from tests.unit.gitops.builders import NOW, A, B, C

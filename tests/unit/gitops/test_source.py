@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rollouts.api.application import ApplicationReason
+from rollouts.api.application_status import ApplicationReason
 from rollouts.gitops import git as git_module
 from rollouts.gitops import source
 from rollouts.gitops.credentials import Credentials

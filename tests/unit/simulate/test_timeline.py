@@ -10,7 +10,8 @@ import pytest
 
 from rollouts.api.analysis import AnalysisTemplateRef
 from rollouts.api.meta import Reason
-from rollouts.api.rollout import Phase, Rollout
+from rollouts.api.rollout import Rollout
+from rollouts.api.rollout_status import Phase
 from rollouts.simulate import scenario
 from rollouts.simulate.timeline import Timeline, simulate
 from tests import builders

@@ -1,0 +1,159 @@
+"""How an update is rolled out: canary and blue-green, their steps and analyses.
+
+Part of the Rollout kind (`rollouts.api.rollout`). Decides nothing; `rollouts.delivery` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated
+
+from rollouts.api.analysis import (
+    AnalysisRunArgument,
+    AnalysisTemplateRef,
+    DryRun,
+    MeasurementRetention,
+)
+from rollouts.api.schema import Field, IntOrString, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisRunMetadata:
+    labels: Annotated[Mapping[str, str], Field("Labels for the AnalysisRun.")] = field(default_factory=dict)
+    annotations: Annotated[Mapping[str, str], Field("Annotations for the AnalysisRun.")] = field(
+        default_factory=dict
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutAnalysis:
+    """An analysis that a Rollout starts."""
+
+    templates: Annotated[
+        tuple[AnalysisTemplateRef, ...],
+        Field("Templates whose metrics are measured together in one AnalysisRun."),
+    ] = ()
+    args: Annotated[tuple[AnalysisRunArgument, ...], Field("Arguments for the templates.")] = ()
+    dry_run: Annotated[tuple[DryRun, ...], Field("Metrics that are measured but never decide.")] = ()
+    measurement_retention: Annotated[
+        tuple[MeasurementRetention, ...], Field("How many measurements of a metric are kept in the status.")
+    ] = ()
+    analysis_run_metadata: Annotated[
+        AnalysisRunMetadata | None, Field("Labels and annotations for the AnalysisRun.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutAnalysisBackground(RolloutAnalysis):
+    """An analysis that runs beside the steps until the update ends."""
+
+    starting_step: Annotated[
+        int | None,
+        Field("Index of the step (from 0) at which the analysis starts. Default: the first.", minimum=0),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutPause:
+    duration: Annotated[
+        timedelta | None,
+        Field('How long to wait: seconds, or a duration such as "10m". Without it: until somebody promotes.'),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryStep:
+    """One step of a canary. Exactly one field is set."""
+
+    RULES = (
+        Rule(
+            "[has(self.setWeight), has(self.pause), has(self.analysis)].exists_one(x, x)",
+            "a step has exactly one of setWeight, pause, analysis",
+        ),
+    )
+
+    set_weight: Annotated[
+        int | None, Field("Share of the canary in percent of the replicas.", minimum=0, maximum=100)
+    ] = None
+    pause: Annotated[RolloutPause | None, Field("Wait for a time, or for a person.")] = None
+    analysis: Annotated[
+        RolloutAnalysis | None, Field("Run an analysis and go on only when it is Successful.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryStrategy:
+    """Replace the pods step by step, by the ratio of canary to stable pods."""
+
+    canary_service: Annotated[
+        str, Field("Service whose selector is kept on the canary pods (the newest ReplicaSet).")
+    ] = ""
+    stable_service: Annotated[str, Field("Service whose selector is kept on the stable pods.")] = ""
+    steps: Annotated[
+        tuple[CanaryStep, ...],
+        # The bound keeps the cost of the rule on a step within what the API server accepts.
+        Field("Steps in order. Without steps: a rolling update.", schema={"maxItems": 1000}),
+    ] = ()
+    max_surge: Annotated[
+        IntOrString,
+        Field(
+            "Pods allowed above the replicas during an update: count or percentage, rounded up.",
+            percent=True,
+            minimum=0,
+        ),
+    ] = "25%"
+    max_unavailable: Annotated[
+        IntOrString,
+        Field(
+            "Pods allowed to be missing during an update: count or percentage, rounded down.",
+            percent=True,
+            minimum=0,
+        ),
+    ] = "25%"
+    analysis: Annotated[RolloutAnalysisBackground | None, Field("Analysis that runs beside the steps.")] = (
+        None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BlueGreenStrategy:
+    """Bring up the new version beside the old one and switch the Service over."""
+
+    active_service: Annotated[str, Field("Service that users reach.", min_length=1)]
+    preview_service: Annotated[str, Field("Service that reaches the new version before promotion.")] = ""
+    preview_replica_count: Annotated[
+        int | None, Field("Pods of the new version before promotion. Default: all replicas.", minimum=0)
+    ] = None
+    auto_promotion_enabled: Annotated[
+        bool, Field("Promote as soon as the new version is ready and analysed. False: wait for a person.")
+    ] = True
+    auto_promotion_seconds: Annotated[
+        int,
+        Field(
+            "Seconds to wait before it is promoted by itself. Ignored without autoPromotionEnabled.",
+            minimum=0,
+        ),
+    ] = 0
+    scale_down_delay_seconds: Annotated[
+        int, Field("Seconds that the old version is kept up after the switch.", minimum=0)
+    ] = 30
+    scale_down_delay_revision_limit: Annotated[
+        int | None, Field("At most this many old versions are kept up during their delay.", minimum=0)
+    ] = None
+    abort_scale_down_delay_seconds: Annotated[
+        int, Field("Seconds that the new version is kept up after an abort; 0 keeps it up.", minimum=0)
+    ] = 30
+    pre_promotion_analysis: Annotated[RolloutAnalysis | None, Field("Analysis before the switch.")] = None
+    post_promotion_analysis: Annotated[RolloutAnalysis | None, Field("Analysis after the switch.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutStrategy:
+    RULES = (
+        Rule("has(self.canary) != has(self.blueGreen)", "exactly one of canary and blueGreen must be set"),
+    )
+
+    canary: Annotated[CanaryStrategy | None, Field("Step by step.")] = None
+    blue_green: Annotated[BlueGreenStrategy | None, Field("Side by side, then switch.")] = None
