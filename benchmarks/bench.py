@@ -120,12 +120,13 @@ async def client(cluster: sandbox.Sandbox) -> AsyncIterator[Kube]:
         await kube.close()
 
 
-async def until(question: Callable[[], Awaitable[bool]], *, seconds: float) -> None:
+async def until(question: Callable[[], Awaitable[bool]], *, seconds: float, every: float = 0.1) -> None:
+    """Ask until it is so. A question that costs the measured program something is asked seldom."""
     deadline = time.monotonic() + seconds
     while not await question():
         if time.monotonic() > deadline:
             raise TimeoutError(f"it did not come true within {seconds} s")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(every)
 
 
 async def rollouts(kube: Kube) -> tuple[Object, ...]:

@@ -148,7 +148,7 @@ async def _first_sync(
     async with asyncio.TaskGroup() as group:
         for i in range(count):
             group.create_task(one(i))
-    await bench.until(lambda: _all_ready(kube, count), seconds=1800)
+    await bench.until(lambda: _all_ready(kube, count), seconds=1800, every=0.5)
     return {
         "first_sync_seconds": round(time.monotonic() - started, 1),
         "first_sync_cpu_seconds": round(controller.cost().cpu_seconds - before.cpu_seconds, 1),
