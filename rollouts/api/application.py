@@ -31,6 +31,19 @@ ROLLBACK_ANNOTATION = f"{APPLICATION_GROUP}/rollback"
 PRUNE_ANNOTATION = f"{APPLICATION_GROUP}/prune"
 """On a managed object: `disabled` keeps it when Git drops it (Argo CD's `Prune=false` is honoured, too)."""
 
+SYNC_OPTIONS = frozenset(
+    {
+        "CreateNamespace=true",
+        "CreateNamespace=false",
+        "ServerSideApply=true",
+        "ApplyOutOfSyncOnly=true",
+        "PruneLast=true",
+        "RespectIgnoreDifferences=true",
+        "FailOnSharedResource=true",
+    }
+)
+"""Values of `spec.syncPolicy.syncOptions`. Beside CreateNamespace they ask for what always holds here."""
+
 LOCAL_CLUSTER = "https://kubernetes.default.svc"
 
 
@@ -115,7 +128,8 @@ class SyncPolicy:
         tuple[str, ...],
         Field(
             "CreateNamespace=true creates the destination's namespace. ServerSideApply=true, "
-            "ApplyOutOfSyncOnly=true and PruneLast=true are accepted: they always hold."
+            "ApplyOutOfSyncOnly=true, PruneLast=true, RespectIgnoreDifferences=true and "
+            "FailOnSharedResource=true are accepted: they always hold."
         ),
     ] = ()
 

@@ -1,1 +1,1 @@
-"""Manifests of other tools as ours: Flagger's Canary and MetricTemplate, and a plain Deployment."""
+"""Manifests of other tools as ours: Flagger, plain Deployments, Argo CD's Applications, Flux's Kustomizations."""

@@ -1,7 +1,8 @@
 """convert(objects) -> our objects, and what was lost. Pure.
 
-Decides which objects are converted together: a Canary takes its Deployment with it, every other Deployment
-becomes a Rollout of its own; all other kinds stay as they are and are not repeated. Called by the CLI.
+Decides which objects are converted together: a Canary takes its Deployment with it, a Flux Kustomization its
+GitRepository, every other Deployment becomes a Rollout of its own; all other kinds stay as they are and are
+not repeated. Called by the CLI.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rollouts.convert import deployment, flagger
+from rollouts.convert import argocd, deployment, flagger, flux
 from rollouts.convert.losses import Loss
 from rollouts.errors import SpecError
 
+_ARGO_CD = "argoproj.io/"
 _FLAGGER = "flagger.app/"
+_FLUX_KUSTOMIZE = "kustomize.toolkit.fluxcd.io/"
+_FLUX_SOURCE = "source.toolkit.fluxcd.io/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,23 @@ class Converted:
 
 
 def convert(objects: Sequence[Mapping[str, Any]], api_version: str) -> Converted:
-    """`api_version` is that of the Rollouts. Raises `SpecError` for a Canary that cannot become one."""
+    """`api_version` is that of the Rollouts. Raises `SpecError` for what cannot become one of ours."""
+    parts = (_workloads(objects, api_version), _applications(objects))
+    return Converted(
+        tuple(o for p in parts for o in p.objects), tuple(loss for p in parts for loss in p.losses)
+    )
+
+
+def _applications(objects: Sequence[Mapping[str, Any]]) -> Converted:
+    repositories = {_key(o): o for o in objects if _is(o, _FLUX_SOURCE, "GitRepository")}
+    made = [argocd.convert(o) for o in objects if _is(o, _ARGO_CD, "Application")]
+    made += [flux.convert(o, repositories) for o in objects if _is(o, _FLUX_KUSTOMIZE, "Kustomization")]
+    bodies = tuple(body for found, _ in made for body in found)
+    # two Kustomizations of one GitRepository lose the same of it
+    return Converted(bodies, tuple(dict.fromkeys(loss for _, lost in made for loss in lost)))
+
+
+def _workloads(objects: Sequence[Mapping[str, Any]], api_version: str) -> Converted:
     deployments = {_key(o): o for o in objects if _is(o, "apps/", "Deployment")}
     templates = {_key(o): o for o in objects if _is(o, _FLAGGER, "MetricTemplate")}
     made: list[Mapping[str, Any]] = []

@@ -10,7 +10,13 @@ from collections.abc import Iterable
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from rollouts.api.application import LOCAL_CLUSTER, Application, ApplicationSource, IgnoreDifference
+from rollouts.api.application import (
+    LOCAL_CLUSTER,
+    SYNC_OPTIONS,
+    Application,
+    ApplicationSource,
+    IgnoreDifference,
+)
 from rollouts.errors import SpecError
 from rollouts.gitops import ignoring
 
@@ -22,15 +28,6 @@ _SCP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:(?!/*-
 """`git@host:path`, as SSH users write it."""
 _FORBIDDEN_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock(/|$)|\.$|/$|^/")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_OPTIONS = frozenset(
-    {
-        "CreateNamespace=true",
-        "CreateNamespace=false",
-        "ServerSideApply=true",
-        "ApplyOutOfSyncOnly=true",
-        "PruneLast=true",
-    }
-)
 
 
 def check(application: Application) -> None:
@@ -48,9 +45,9 @@ def check(application: Application) -> None:
             f"leave it out, or write {LOCAL_CLUSTER}",
         )
     for i, option in enumerate(spec.sync_policy.sync_options):
-        if option not in _OPTIONS:
+        if option not in SYNC_OPTIONS:
             path = f"spec.syncPolicy.syncOptions[{i}]"
-            raise SpecError(path, option, "is not supported", f"supported: {', '.join(sorted(_OPTIONS))}")
+            raise SpecError(path, option, "is not supported", f"supported: {', '.join(sorted(SYNC_OPTIONS))}")
     _check_ignored(spec.ignore_differences)
     if spec.interval < SHORTEST_INTERVAL:
         raise SpecError("spec.interval", str(spec.interval), "must be at least 1s")

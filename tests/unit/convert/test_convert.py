@@ -150,11 +150,63 @@ def test_what_cannot_be_converted_at_all_is_refused(tmp_path: Path) -> None:
     for texts, problem in (
         ((CANARY,), "spec.targetRef.name"),
         ((daemon_set, DEPLOYMENT), "spec.targetRef.kind"),
-        (("apiVersion: v1\nkind: Service\nmetadata: {name: web}\n",), "neither a Canary nor a Deployment"),
+        (
+            ("apiVersion: v1\nkind: Service\nmetadata: {name: web}\n",),
+            "no Canary, Deployment, Argo CD Application or Flux Kustomization",
+        ),
     ):
         result = converted(tmp_path, *texts)
         assert isinstance(result.exception, CliError)
         assert problem in str(result.exception)
+
+
+KUSTOMIZATION = """
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: shop}
+spec: {interval: 1m, prune: true, path: ./a, sourceRef: {kind: GitRepository, name: shop}}
+"""
+REPOSITORY = """
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: GitRepository
+metadata: {name: shop}
+spec: {interval: 1m, url: "https://git.example.com/shop", ref: {branch: main}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ref", "revision"),
+    [
+        ("branch: main", "main"),
+        ("branch: main, tag: v1", "v1"),
+        ('tag: v1, semver: ">=1 <2"', "'>=1 <2'"),
+        ("semver: 1.x, name: refs/pull/7/head", "refs/pull/7/head"),
+        ("name: refs/heads/main, commit: abc4567890123456789012345678901234567890", "abc4567"),
+        ("", "master"),
+    ],
+)
+def test_the_most_exact_reference_of_a_git_repository_counts(tmp_path: Path, ref: str, revision: str) -> None:
+    out = converted(tmp_path, KUSTOMIZATION, REPOSITORY.replace("branch: main", ref)).stdout
+
+    assert f"targetRevision: {revision}" in out
+
+
+def test_a_kustomization_needs_its_git_repository(tmp_path: Path) -> None:
+    bucket = KUSTOMIZATION.replace("kind: GitRepository", "kind: Bucket")
+
+    for texts, problem in (((KUSTOMIZATION,), "spec.sourceRef.name"), ((bucket,), "spec.sourceRef.kind")):
+        result = converted(tmp_path, *texts)
+        assert isinstance(result.exception, CliError)
+        assert problem in str(result.exception)
+
+
+def test_an_application_for_another_cluster_is_not_let_loose_on_this_one(tmp_path: Path) -> None:
+    far = (GOLDEN / "argocd.in.yaml").read_text().split("---")[1]
+
+    result = converted(tmp_path, far, DEPLOYMENT)
+
+    assert "kind: Application" not in result.stdout
+    assert "warning: Application far: spec.destination: is another cluster" in result.stderr
 
 
 def test_every_field_that_nobody_reads_is_told_by_its_path() -> None:
