@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated
 
 from rollouts.api.analysis import (
@@ -83,6 +84,19 @@ class CanaryStep:
     ] = None
 
 
+class ProgressType(StrEnum):
+    PERCENT = "Percent"
+    PODS = "Pods"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaProgressThreshold:
+    """How many of the pods of a step are enough to go on."""
+
+    type: Annotated[ProgressType, Field("Percent of the pods that the step asks for, or a count of Pods.")]
+    value: Annotated[int, Field("The percentage or the count.", minimum=0)]
+
+
 @dataclass(frozen=True, slots=True)
 class CanaryStrategy:
     """Replace the pods step by step, by the ratio of canary to stable pods."""
@@ -115,6 +129,10 @@ class CanaryStrategy:
     analysis: Annotated[RolloutAnalysisBackground | None, Field("Analysis that runs beside the steps.")] = (
         None
     )
+    replica_progress_threshold: Annotated[
+        ReplicaProgressThreshold | None,
+        Field("Available canary pods that are enough for the next step. Default: all that are asked for."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from rollouts.delivery import (
     view,
 )
 from rollouts.delivery.actions import Action, Plan
-from rollouts.delivery.sets import Sets, available
+from rollouts.delivery.sets import Sets
 from rollouts.delivery.snapshot import ReplicaSet, Snapshot
 from rollouts.delivery.steps import Analyse, Step, Wait
 from rollouts.delivery.view import Draft, Mode, View
@@ -113,7 +113,7 @@ def _is_whole(seen: View, now: RolloutStatus) -> bool:
     if seen.blue_green is not None:
         return now.blue_green.active_selector == seen.hash
     index = now.current_step_index
-    return (index is None or index >= len(seen.steps)) and available(seen.sets.current) >= seen.replicas
+    return (index is None or index >= len(seen.steps)) and seen.enough(seen.replicas)
 
 
 def _why_promoted(seen: View, now: RolloutStatus) -> str:

@@ -10,6 +10,7 @@ import functools
 from dataclasses import dataclass, replace
 
 from rollouts.api.schema import IntOrString
+from rollouts.api.strategy import ProgressType, ReplicaProgressThreshold
 from rollouts.delivery.sets import Sets, available, sized
 from rollouts.delivery.snapshot import ReplicaSet
 
@@ -66,6 +67,18 @@ def for_weight(replicas: int, weight: int, *, surge: bool) -> Pair:
     nearest = functools.partial(_distance, replicas=replicas, weight=weight)
     canary, total = min(candidates, key=nearest, default=(replicas - 1, replicas))
     return Pair(canary, total - canary)
+
+
+def enough(threshold: ReplicaProgressThreshold | None, available: int, desired: int) -> bool:
+    """Whether so many pods are enough to go on.
+
+    A count of Pods that a step does not even ask for would never be reached: then all of them are enough.
+    """
+    if threshold is None:
+        return available >= desired
+    if threshold.type is ProgressType.PERCENT:
+        return available * 100 >= min(threshold.value, 100) * desired
+    return available >= min(threshold.value, desired)
 
 
 def toward(sets: Sets, target: Pair, bounds: Limits) -> Sets:

@@ -91,7 +91,7 @@ def _is_weighed(seen: View, planned: Sets, percent: int) -> bool:
     stable, was = planned.stable, seen.sets.stable
     return (
         planned.current.replicas == target.canary
-        and available(seen.sets.current) >= target.canary
+        and seen.enough(target.canary)
         and stable is not None
         and was is not None
         and stable.replicas == target.stable

@@ -103,6 +103,11 @@ class View:
         known = [rs.desired_replicas for rs in sides if rs is not None and rs.uid and rs.replicas]
         return any(count not in (None, self.replicas) for count in known)
 
+    def enough(self, desired: int) -> bool:
+        """So many pods of the current set are available that the update may go on."""
+        threshold = self.canary.replica_progress_threshold if self.canary else None
+        return replicas.enough(threshold, sets.available(self.sets.current), desired)
+
     def service(self, name: str) -> Service | None:
         return self.snapshot.services.get(name) if name else None
 
