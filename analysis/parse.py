@@ -23,6 +23,7 @@ from analysis.model import (
 )
 
 _ALL = "*"
+_SECONDS = re.compile(r"[0-9]{1,9}")  # as in every other duration of the API
 _WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 
 
@@ -113,8 +114,9 @@ def _duration(spec: Mapping[str, object], field: str, path: str) -> timedelta | 
     found = spec.get(field)
     if found is None or found == "":
         return None
+    text = str(found)
     try:
-        length = durations.parse(found if isinstance(found, str) else str(found))
+        length = durations.parse(f"{text}s" if _SECONDS.fullmatch(text) else text)
     except ValueError as error:
         raise SpecError(f"{path}.{field}", str(error), "write a duration such as 30s") from None
     if length < timedelta():

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
 from rollouts.api.meta import ObjectMeta
 from rollouts.api.providers import MetricProvider as MetricProvider  # noqa: PLC0414 - part of this vocabulary
-from rollouts.api.schema import Field, IntOrString
+from rollouts.api.schema import Field, IntOrString, TemplatedDuration
 
 
 class AnalysisPhase(StrEnum):
@@ -143,9 +143,10 @@ class Comparison:
         bool,
         Field("The confidence holds for all measurements together, however many. False: for each by itself."),
     ] = True
-    lookback: Annotated[timedelta | None, Field("Also count this much time before the run.")] = None
+    lookback: Annotated[TemplatedDuration | None, Field("Also count this much time before the run.")] = None
     control_offset: Annotated[
-        timedelta | None, Field("Measure the control this much earlier: the revision before, a day ago.")
+        TemplatedDuration | None,
+        Field("Measure the control this much earlier: the revision before, a day ago."),
     ] = None
 
 
@@ -156,8 +157,8 @@ class Metric:
         MetricProvider,
         Field("Where the value comes from: exactly one.", schema={"minProperties": 1, "maxProperties": 1}),
     ]
-    interval: Annotated[timedelta | None, Field("Time between two measurements.")] = None
-    initial_delay: Annotated[timedelta | None, Field("Time before the first measurement.")] = None
+    interval: Annotated[TemplatedDuration | None, Field("Time between two measurements.")] = None
+    initial_delay: Annotated[TemplatedDuration | None, Field("Time before the first measurement.")] = None
     count: Annotated[
         IntOrString | None,
         Field("Measurements to take. Default: one without interval, until stopped with one.", percent=False),

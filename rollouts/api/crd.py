@@ -30,6 +30,7 @@ from rollouts.api.schema import Field
 Schema = dict[str, Any]
 
 _DURATION_PATTERN = r"^([0-9]+|([0-9]+(\.[0-9]+)?(h|ms|m|s))+)$"
+_TEMPLATED_DURATION_PATTERN = rf"{_DURATION_PATTERN}|\{{\{{.*\}}\}}"
 _PERCENT_PATTERN = r"^[0-9]+%$"
 _HEADER = "# Generated from the models in rollouts/api by `make generate`; do not edit.\n"
 
@@ -233,10 +234,12 @@ def _field_schema(field: parse.ModelField) -> Schema:
     return described | _hint_schema(field.hint, field.info) | dict(field.info.schema or {})
 
 
-def _hint_schema(hint: Any, info: Field) -> Schema:
+def _hint_schema(hint: Any, info: Field) -> Schema:  # noqa: PLR0911
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         members = [a for a in args if a is not type(None)]
+        if set(members) == {timedelta, str}:
+            return _int_or_string(info) | {"pattern": _TEMPLATED_DURATION_PATTERN}
         return _int_or_string(info) if set(members) == {int, str} else _hint_schema(members[0], info)
     if origin is tuple:
         limit = {"minItems": info.min_items} if info.min_items is not None else {}

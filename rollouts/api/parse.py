@@ -26,6 +26,7 @@ Reader = Callable[[Any, str], Any]
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
 _UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_TEMPLATED = re.compile(r"\{\{.*\}\}")
 _PERCENT = re.compile(r"\d+%")
 
 
@@ -161,6 +162,8 @@ def _reader(hint: Any, info: Field, strict: bool) -> Reader:  # noqa: FBT001, PL
         members = [a for a in args if a is not type(None)]
         if set(members) == {int, str}:
             return functools.partial(_read_int_or_string, info=info)
+        if set(members) == {timedelta, str}:
+            return _read_templated_duration
         return _reader(members[0], info, strict)
     if origin is tuple:
         return functools.partial(_read_list, item=_reader(args[0], Field(""), strict), info=info)
@@ -203,6 +206,11 @@ def _read_str(value: Any, path: str, *, info: Field) -> str:
 def _read_duration(value: Any, path: str, *, info: Field) -> timedelta:
     del info
     return duration(value, path)
+
+
+def _read_templated_duration(value: Any, path: str) -> timedelta | str:
+    """Text with arguments in it stays: what it becomes is checked when they are filled in."""
+    return value if isinstance(value, str) and _TEMPLATED.search(value) else duration(value, path)
 
 
 def _read_timestamp(value: Any, path: str, *, info: Field) -> datetime:

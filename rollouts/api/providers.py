@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from rollouts.api.schema import JSON, Field, IntOrString
+from rollouts.api.schema import JSON, Field, IntOrString, TemplatedDuration
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +116,11 @@ class DatadogMetric:
     query: Annotated[str, Field("Query.")] = ""
     queries: Annotated[Mapping[str, str] | None, Field("Queries by name, for formula; v2.")] = None
     formula: Annotated[str, Field("How the queries make one value; v2.")] = ""
-    interval: Annotated[timedelta | None, Field("Window of the query. Default 5m.")] = None
+    interval: Annotated[TemplatedDuration | None, Field("Window of the query. Default 5m.")] = None
     api_version: Annotated[DatadogVersion, Field("Version of Datadog's API.")] = DatadogVersion.V1
     aggregator: Annotated[str, Field("How a query's points make one value; v2. Default last.")] = ""
     secret_ref: Annotated[DatadogSecretRef | None, Field("Which Secret holds the keys.")] = None
-    request_timeout: Annotated[timedelta | None, Field("Before it is given up. Default 10s.")] = None
+    request_timeout: Annotated[TemplatedDuration | None, Field("Before it is given up. Default 10s.")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +170,7 @@ class CloudWatchMetric:
     """GetMetricData; the result is the list of its MetricDataResults."""
 
     metric_data_queries: Annotated[tuple[CloudWatchQuery, ...], Field("Queries.", min_items=1)]
-    interval: Annotated[timedelta | None, Field("Window of the query. Default 5m.")] = None
+    interval: Annotated[TemplatedDuration | None, Field("Window of the query. Default 5m.")] = None
 
 
 @dataclass(frozen=True, slots=True)

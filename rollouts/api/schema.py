@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 JSON = Mapping[str, Any]
@@ -15,6 +16,9 @@ JSON = Mapping[str, Any]
 
 IntOrString = int | str
 """A count (`3`) or a percentage of the replicas (`"25%"`)."""
+
+TemplatedDuration = timedelta | str
+"""A duration, or text such as `"{{args.interval}}"` that becomes one when its arguments are filled in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from analysis import errors as metric_errors
-from analysis import parse as metric_specs
-from analysis import template as arguments
+from analysis import precheck
 from rollouts.api import parse, podtemplate
 from rollouts.api.analysis import (
     AnalysisRunSpec,
@@ -213,14 +212,13 @@ def _metadata(manifest: Manifest) -> ObjectMeta:
 
 
 def _check_metrics(manifest: Manifest, spec: AnalysisTemplateSpec | AnalysisRunSpec) -> None:
-    """Every metric with its arguments filled in; those without a value get one that reads as a number."""
+    """Every metric, with the arguments that have a value filled in."""
     if not spec.metrics:
         return
-    declared = [arguments.Argument(arg.name, arg.value or "1") for arg in spec.args]
-    values = arguments.resolve_arguments(declared, ())
-    raw = dig(manifest.body, "spec", "metrics")
-    metric_specs.metrics(
-        [arguments.resolve_metric(metric, values) for metric in raw],
+    precheck.metrics(
+        dig(manifest.body, "spec", "metrics"),
+        {arg.name: arg.value for arg in spec.args if arg.value is not None},
+        {arg.name for arg in spec.args if arg.value is None},
         dry_run=[d.metric_name for d in spec.dry_run],
         retention=[(r.metric_name, r.limit) for r in spec.measurement_retention],
     )
@@ -275,9 +273,12 @@ def _templates(
         open_.extend(spec.templates if spec else ())
 
 
+_ANYWHERE = MetricProvider(plugin={})
+
+
 def _any_template(ref: AnalysisTemplateRef) -> AnalysisTemplateSpec:
     """Stands for a template that is not among the files: it has a metric, and asks for no arguments."""
-    return AnalysisTemplateSpec(metrics=(Metric(name=f"of {ref.template_name}", provider=MetricProvider()),))
+    return AnalysisTemplateSpec(metrics=(Metric(name=f"of {ref.template_name}", provider=_ANYWHERE),))
 
 
 def _service_names(spec: RolloutSpec) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec, Metric
 from rollouts.api.rollout import RolloutSpec
+from rollouts.api.schema import TemplatedDuration
 from rollouts.api.strategy import BlueGreenStrategy, CanaryStep, CanaryStrategy, RolloutAnalysis
 from rollouts.delivery import replicas
 from rollouts.delivery.replicas import Pair
@@ -135,7 +136,12 @@ def _shortest(metrics: Iterable[Metric]) -> timedelta:
 
 
 def _shortest_metric(metric: Metric) -> timedelta:
-    return (metric.initial_delay or _NONE) + (_needed(metric) - 1) * (metric.interval or _NONE)
+    return _time(metric.initial_delay) + (_needed(metric) - 1) * _time(metric.interval)
+
+
+def _time(written: TemplatedDuration | None) -> timedelta:
+    """One that is an argument is taken as none: what is told is a minimum."""
+    return written if isinstance(written, timedelta) else _NONE
 
 
 def _needed(metric: Metric) -> int:
@@ -157,7 +163,7 @@ def _beside(
     """The analysis beside the steps; one that comes too late is told."""
     names = ", ".join(ref.template_name for ref in analysis.templates)
     told = f"is analysed by {names} from step {start + 1} on"
-    first = min((m.initial_delay or _NONE for m in _metrics(analysis, templates)), default=_NONE)
+    first = min((_time(m.initial_delay) for m in _metrics(analysis, templates)), default=_NONE)
     if ended and first > left:
         told += f", but its first measurement after {words(first)} may come too late"
     return told

@@ -12,6 +12,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from analysis import model, precheck
 from rollouts.api.analysis import (
     AnalysisRunArgument,
     AnalysisRunSpec,
@@ -21,7 +22,7 @@ from rollouts.api.analysis import (
     Metric,
     PodTemplateHashValue,
 )
-from rollouts.api.parse import model_fields
+from rollouts.api.parse import dump, model_fields
 from rollouts.api.rollout import Rollout
 from rollouts.api.strategy import RolloutAnalysis
 from rollouts.delivery.snapshot import Snapshot
@@ -58,6 +59,17 @@ def compose(snapshot: Snapshot, analysis: RolloutAnalysis, path: str, hashes: Ha
             *analysis.measurement_retention,
             *(m for t in found for m in t.spec.measurement_retention),
         ),
+    )
+
+
+def measurable(spec: AnalysisRunSpec) -> tuple[model.Metric, ...]:
+    """The metrics as they will be measured, as far as the arguments are known. Raises `AnalysisError`."""
+    return precheck.metrics(
+        [dump(metric) for metric in spec.metrics],
+        {arg.name: arg.value for arg in spec.args if arg.value is not None},
+        {arg.name for arg in spec.args if arg.value is None},
+        dry_run=[d.metric_name for d in spec.dry_run],
+        retention=[(m.metric_name, m.limit) for m in spec.measurement_retention],
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from analysis.errors import AnalysisError
 from rollouts.api.analysis import AnalysisTemplateRef
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
 from rollouts.api.rollout import LabelSelectorRequirement
@@ -16,6 +17,9 @@ from rollouts.api.strategy import CanaryStep
 from rollouts.delivery import runs, templates
 from rollouts.delivery.view import View
 from rollouts.errors import SpecError
+
+# Of the first revision the stable hash is empty, of the last one both are the same: no fault of a template.
+_ANY_HASHES = templates.Hashes(stable="stable", latest="latest")
 
 
 def fault(seen: View) -> SpecError | None:
@@ -159,23 +163,24 @@ def _named_services(seen: View) -> Iterator[tuple[str, str]]:
 
 
 def _analyses(seen: View) -> SpecError | None:
-    hashes = templates.Hashes(stable=seen.old.stable_rs, latest=seen.hash)
     for slot in runs.slots(seen):
         try:
-            spec = templates.compose(seen.snapshot, slot.analysis, slot.path, hashes)
+            spec = templates.compose(seen.snapshot, slot.analysis, slot.path, _ANY_HASHES)
+            metrics = templates.measurable(spec)
         except SpecError as error:
             return error
-        if slot.type is runs.RunType.BACKGROUND:
-            continue
-        endless = next((m.name for m in spec.metrics if m.interval is not None and m.count is None), None)
-        if endless:
-            return SpecError(
-                f"{slot.path}.templates[0].templateName",
-                _name(slot.analysis.templates),
-                f'metric "{endless}" has an interval and no count and would never end',
-                "give it a count, or use it as background analysis",
-            )
+        except AnalysisError as error:
+            return _in_templates(slot, str(error), "correct the template or the arguments")
+        endless = next((m.name for m in metrics if m.effective_count is None), None)
+        if endless and slot.type is not runs.RunType.BACKGROUND:
+            problem = f'metric "{endless}" has an interval and no count and would never end'
+            return _in_templates(slot, problem, "give it a count, or use it as background analysis")
     return None
+
+
+def _in_templates(slot: runs.Slot, problem: str, remedy: str) -> SpecError:
+    names = _name(slot.analysis.templates)
+    return SpecError(f"{slot.path}.templates[0].templateName", names, problem, remedy)
 
 
 def _name(refs: tuple[AnalysisTemplateRef, ...]) -> str:

@@ -73,8 +73,9 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"provider": None}, "metrics[0].provider", "names no provider"),
     ({"provider": {"prometheus": {}, "web": {}}}, "metrics[0].provider", "names 2 providers"),
     ({"interval": "soon"}, "metrics[0].interval", '"soon" is not a duration'),
-    ({"interval": "5"}, "metrics[0].interval", '"5" is not a duration'),
-    ({"interval": 5}, "metrics[0].interval", '"5" is not a duration'),
+    ({"interval": "5d"}, "metrics[0].interval", '"5d" is not a duration'),
+    ({"interval": 5.5}, "metrics[0].interval", '"5.5" is not a duration'),
+    ({"interval": True}, "metrics[0].interval", '"True" is not a duration'),
     ({"interval": "-1m"}, "metrics[0].interval", "is negative"),
     ({"initialDelay": "1x"}, "metrics[0].initialDelay", "is not a duration"),
     ({"count": "many"}, "metrics[0].count", "is not a whole number"),
@@ -108,6 +109,11 @@ def test_a_wrong_field_is_named_with_its_problem(fields: dict[str, Any], path: s
     assert caught.value.path == path
     assert problem in caught.value.problem
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("written", [90, "90", "90s", "1m30s"])
+def test_a_duration_may_be_seconds(written: object) -> None:
+    assert parse.metrics([spec(interval=written)])[0].interval == seconds(90)
 
 
 def test_failures_may_be_switched_off_if_successes_in_a_row_decide() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,10 @@ import pytest
 import yaml
 
 from rollouts.api import crd
+from rollouts.api.analysis import Metric
 from rollouts.api.meta import Names
+from rollouts.api.parse import parse
+from rollouts.errors import SpecError
 
 ROOT = Path(__file__).parents[3]
 LAST_APPLIED_LIMIT = 256 * 1024
@@ -77,6 +82,28 @@ def test_durations_and_counts_take_integers_and_strings() -> None:
     assert canary["maxSurge"]["x-kubernetes-int-or-string"] is True
     assert canary["maxSurge"]["pattern"] == "^[0-9]+%$"
     assert pause["x-kubernetes-int-or-string"] is True
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ("30", True),
+        ("1h30m", True),
+        ("{{args.every}}", True),
+        ("{{ args.n }}s", True),
+        ("soon", False),
+        ("", False),
+    ],
+)
+def test_a_duration_of_a_metric_may_be_an_argument(written: str, right: bool) -> None:
+    version = crd.crd(crd.ANALYSIS_TEMPLATE, "rollouts.dev")["spec"]["versions"][0]
+    metrics = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["metrics"]
+
+    pattern = metrics["items"]["properties"]["interval"]["pattern"]
+    assert bool(re.search(pattern, written)) is right
+    metric = {"name": "m", "provider": {}, "interval": written}
+    with contextlib.nullcontext() if right else pytest.raises(SpecError, match="must be a duration"):
+        parse(Metric, metric, "metric")
 
 
 def test_rules_of_the_models_are_checked_by_the_api_server() -> None:

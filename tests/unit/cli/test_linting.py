@@ -127,6 +127,20 @@ def test_a_malformed_quantity_in_the_pod_template_is_found() -> None:
     assert "spec.template.spec.containers[0].resources.requests.memory" in problem
 
 
+def test_numbers_and_durations_may_be_arguments() -> None:
+    template = TEMPLATE.replace(
+        "count: 3", "count: '{{args.n}}', failureLimit: '{{args.n}}'".replace(", ", "\n    ")
+    )
+    template = template.replace("10s", "'{{args.every}}'").replace(
+        "{name: service}", "{name: n}, {name: every}"
+    )
+    template = template.replace("args.service", "args.n")
+
+    assert problems(template) == []
+    (problem,) = problems(template.replace("{name: every}", "{name: every, value: soon}"))
+    assert 'spec.metrics[0].interval: "soon" is not a duration' in problem
+
+
 def test_two_rollouts_on_one_service_are_found() -> None:
     rival = ROLLOUT.replace("name: checkout}\nspec", "name: rival}\nspec")
 

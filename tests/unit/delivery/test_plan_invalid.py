@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from rollouts.api.analysis import AnalysisTemplateRef, Argument
+from rollouts.api.analysis import (
+    AnalysisPhase,
+    AnalysisRunArgument,
+    AnalysisTemplateRef,
+    AnalysisTemplateSpec,
+    Argument,
+)
 from rollouts.api.parse import parse
 from rollouts.api.rollout import LabelSelector, LabelSelectorRequirement, RolloutSpec
 from rollouts.api.rollout_status import Phase
@@ -32,6 +38,15 @@ from tests.builders import (
 from tests.fakes import FakeCluster
 
 CANARY = "spec.strategy.canary"
+
+
+def metrics(fields: dict[str, Any], **arguments: str | None) -> AnalysisTemplateSpec:
+    """A template of one metric, with arguments and their defaults."""
+    written = {"name": "errors", "provider": {"prometheus": {"query": "up"}}, **fields}
+    args = [{"name": name, "value": value} for name, value in arguments.items()]
+    return parse(AnalysisTemplateSpec, {"metrics": [written], "args": args}, "spec")
+
+
 TEMPLATES = {
     "success-rate": template("success-rate"),
     "same-metric": template("success-rate"),
@@ -40,6 +55,30 @@ TEMPLATES = {
     "clashes": replace(template("latency"), args=(Argument("service", value="a"),)),
     "clashes-too": replace(template("traffic"), args=(Argument("service", value="b"),)),
     "empty": template(),
+    "mistyped": metrics({"successCondition": "result[0] >="}),
+    "contradicts": metrics(
+        {"interval": "{{args.every}}", "count": "{{args.count}}"}, every="soon", count="3"
+    ),
+    "counted-by-argument": metrics(
+        {"interval": "{{args.every}}", "count": "{{args.count}}"}, every="30s", count="3"
+    ),
+    "endless-by-argument": metrics(
+        {"interval": "{{args.every}}", "count": "{{args.count}}"}, every="30s", count="0"
+    ),
+    "compared": metrics(
+        {
+            "interval": "30s",
+            "count": 3,
+            "provider": {"prometheus": {"query": "bad{hash='{{comparison.variant}}'}"}},
+            "comparison": {
+                "canary": "{{args.latest}}",
+                "control": "{{args.stable}}",
+                "totalQuery": "all{hash='{{comparison.variant}}'}",
+            },
+        },
+        latest=None,
+        stable=None,
+    ),
     "names-a-missing-one": replace(template("errors"), templates=(AnalysisTemplateRef("nobody"),)),
 }
 
@@ -61,8 +100,6 @@ def analysed(*templates: str, **fields: Any) -> Any:
 
 
 def _argument(source: dict[str, Any]) -> Any:
-    from rollouts.api.analysis import AnalysisRunArgument
-
     return (parse(AnalysisRunArgument, {"name": "service", "valueFrom": source}, ""),)
 
 
@@ -190,6 +227,21 @@ FAULTS: dict[str, tuple[Callable[[], FakeCluster], str, str]] = {
         lambda: faulty(analysed("endless")),
         f"{CANARY}.steps[1].analysis.templates[0].templateName",
         'metric "errors" has an interval and no count',
+    ),
+    "a metric that never ends by its argument": (
+        lambda: faulty(analysed("endless-by-argument")),
+        f"{CANARY}.steps[1].analysis.templates[0].templateName",
+        'metric "errors" has an interval and no count',
+    ),
+    "a condition that cannot work": (
+        lambda: faulty(analysed("mistyped")),
+        f"{CANARY}.steps[1].analysis.templates[0].templateName",
+        'metrics[0].successCondition: "result[0] >=": ',
+    ),
+    "an argument that is no duration": (
+        lambda: faulty(analysed("contradicts")),
+        f"{CANARY}.steps[1].analysis.templates[0].templateName",
+        'metrics[0].interval: "soon" is not a duration',
     ),
     "an argument without value": (
         lambda: faulty(analysed("needs-argument")),
@@ -327,6 +379,28 @@ def test_a_service_that_selects_other_pods() -> None:
 
     assert "the Service selects app=other" in decided.status.message
     assert decided.actions == ()
+
+
+HASHES = (
+    parse(AnalysisRunArgument, {"name": "latest", "valueFrom": {"podTemplateHashValue": "Latest"}}, ""),
+    parse(AnalysisRunArgument, {"name": "stable", "valueFrom": {"podTemplateHashValue": "Stable"}}, ""),
+)
+
+
+def test_a_comparison_of_hashes_is_no_fault_while_there_is_only_one_hash() -> None:
+    cluster = FakeCluster(rollout(analysed("compared", args=HASHES)), templates=TEMPLATES)
+    cluster.run()
+
+    assert cluster.status.phase is Phase.HEALTHY
+
+
+def test_numbers_and_durations_may_be_arguments() -> None:
+    cluster = faulty(analysed("counted-by-argument"))
+    cluster.deploy("v2")
+    cluster.run()
+
+    (run,) = cluster.runs.values()
+    assert run.phase is AnalysisPhase.RUNNING
 
 
 def test_a_background_analysis_may_run_until_it_is_stopped() -> None:
