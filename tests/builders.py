@@ -19,6 +19,7 @@ from rollouts.api.strategy import (
     BlueGreenStrategy,
     CanaryStep,
     CanaryStrategy,
+    OnTimeout,
     RolloutAnalysis,
     RolloutAnalysisBackground,
     RolloutPause,
@@ -32,9 +33,12 @@ def set_weight(percent: int) -> CanaryStep:
     return CanaryStep(set_weight=percent)
 
 
-def pause(seconds: float | None = None) -> CanaryStep:
+def pause(
+    seconds: float | None = None, *, timeout: float | None = None, then: OnTimeout = OnTimeout.ABORT
+) -> CanaryStep:
     duration = None if seconds is None else timedelta(seconds=seconds)
-    return CanaryStep(pause=RolloutPause(duration))
+    patience = None if timeout is None else timedelta(seconds=timeout)
+    return CanaryStep(pause=RolloutPause(duration, patience, then))
 
 
 def analyse(*templates: str) -> CanaryStep:

@@ -68,6 +68,7 @@ class FailureReason(StrEnum):
     ANALYSIS_ERROR = "AnalysisError"
     ABORTED = "Aborted"
     ROLLED_BACK = "RolledBack"
+    PAUSE_TIMEOUT = "PauseTimeout"
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
 
 

@@ -112,7 +112,9 @@ class RolloutDuration:
 class AbortReason:
     """Why an update was aborted, in fields (ours)."""
 
-    reason: Annotated[str, Field("Aborted, AnalysisFailed, AnalysisError or ProgressDeadlineExceeded.")]
+    reason: Annotated[
+        str, Field("Aborted, AnalysisFailed, AnalysisError, PauseTimeout or ProgressDeadlineExceeded.")
+    ]
     message: Annotated[str, Field("One sentence: what happened.")]
     revision: Annotated[int, Field("Revision that was aborted.")] = 0
     git_revision: Annotated[str, Field("Git revision that the aborted spec came from.")] = ""

@@ -56,12 +56,32 @@ class RolloutAnalysisBackground(RolloutAnalysis):
     ] = None
 
 
+class OnTimeout(StrEnum):
+    """What a pause that nobody answers in time leads to."""
+
+    ABORT = "abort"
+    PROMOTE = "promote"
+
+
 @dataclass(frozen=True, slots=True)
 class RolloutPause:
+    RULES = (
+        Rule(
+            "!(has(self.duration) && has(self.timeout))",
+            "timeout is for a pause without duration, which ends by itself",
+        ),
+    )
+
     duration: Annotated[
         timedelta | None,
         Field('How long to wait: seconds, or a duration such as "10m". Without it: until somebody promotes.'),
     ] = None
+    timeout: Annotated[
+        timedelta | None, Field("How long somebody is waited for, where there is no duration.")
+    ] = None
+    on_timeout: Annotated[
+        OnTimeout, Field("What happens when nobody has promoted by then: abort the update, or go on.")
+    ] = OnTimeout.ABORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +174,13 @@ class BlueGreenStrategy:
             minimum=0,
         ),
     ] = 0
+    promotion_timeout: Annotated[
+        timedelta | None,
+        Field("How long somebody is waited for, where autoPromotionEnabled is false."),
+    ] = None
+    on_promotion_timeout: Annotated[
+        OnTimeout, Field("What happens when nobody has promoted by then: abort the update, or go on.")
+    ] = OnTimeout.ABORT
     scale_down_delay_seconds: Annotated[
         int, Field("Seconds that the old version is kept up after the switch.", minimum=0)
     ] = 30

@@ -15,6 +15,7 @@ from typing import Any
 from rollouts.api import parse
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names
 from rollouts.api.rollout_status import Phase
+from rollouts.api.strategy import OnTimeout
 from rollouts.errors import SpecError
 
 Object = Mapping[str, Any]
@@ -210,15 +211,23 @@ def _step_text(step: Any) -> str:
         return f"set weight {step['setWeight']} %"
     if "pause" in step:
         length = _pause_length(step)
-        return f"pause {parse.format_duration(length)}" if length else "pause until promoted"
+        return f"pause {parse.format_duration(length)}" if length else _endless_pause(step)
     if "analysis" in step:
         templates = dig(step, "analysis", "templates") or ()
         return "analysis " + ", ".join(str(dig(t, "templateName")) for t in templates)
     return ", ".join(step) or "empty step"
 
 
-def _pause_length(step: Any) -> timedelta | None:
-    raw = dig(step, "pause", "duration")
+def _endless_pause(step: Any) -> str:
+    timeout = _pause_length(step, "timeout")
+    if timeout is None:
+        return "pause until promoted"
+    end = dig(step, "pause", "onTimeout") or OnTimeout.ABORT
+    return f"pause until promoted, {end} after {parse.format_duration(timeout)}"
+
+
+def _pause_length(step: Any, field: str = "duration") -> timedelta | None:
+    raw = dig(step, "pause", field)
     try:
         return None if raw is None else parse.duration(raw, "")
     except SpecError:
@@ -226,7 +235,7 @@ def _pause_length(step: Any) -> timedelta | None:
 
 
 def _remaining(step: Any, rollout: Object, now: datetime) -> str:
-    length = _pause_length(step)
+    length = _pause_length(step) or _pause_length(step, "timeout")
     conditions = dig(rollout, "status", "pauseConditions") or ()
     since = next((instant(dig(c, "startTime")) for c in conditions), None)
     if length is None or since is None:

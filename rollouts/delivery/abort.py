@@ -1,4 +1,4 @@
-"""What ends an update before its end: a person, an analysis or the deadline; and back to stable from there.
+"""What ends an update before its end: a person or none in time, an analysis, the deadline; and back to stable from there.
 
 Evaluated right after what has been asked for, before any size or Service is looked at. Decides whether, and
 why; how stable comes back follows from the mode. Called by `plan`.
@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
+from rollouts.api.parse import format_duration
 from rollouts.api.rollout_status import AbortReason, RolloutAnalysisRunStatus, RolloutStatus
-from rollouts.delivery import canary, events, phase, progress, runs, view
+from rollouts.delivery import canary, events, phase, progress, runs, timeout, view
 from rollouts.delivery.sets import available
 from rollouts.delivery.snapshot import MetricVerdict
 from rollouts.delivery.view import Draft, Mode, View
@@ -20,14 +21,19 @@ _WORDS = {AnalysisPhase.FAILED: "AnalysisFailed", AnalysisPhase.ERROR: "Analysis
 
 
 def decided(seen: View, draft: Draft) -> Draft:
-    """Ends the update where a person, an analysis or the deadline says so."""
+    """Ends the update where a person, an analysis, a pause or the deadline says so."""
     status = draft.status
     if view.mode(seen, status) is Mode.PROMOTED:
         asked = status.abort or status.aborted_at or status.promote_full or status.controller_pause
         return draft.to(phase.cleared(status)) if asked or status.pause_conditions else draft
     if status.abort and status.aborted_at is not None:
         return draft
-    reason = _by_person(seen, status) or _by_analysis(seen, status) or _by_deadline(seen, status)
+    reason = (
+        _by_person(seen, status)
+        or _by_analysis(seen, status)
+        or _by_timeout(seen, status)
+        or _by_deadline(seen, status)
+    )
     return _aborted(seen, draft, reason) if reason else draft
 
 
@@ -57,6 +63,14 @@ def _verdict(slot: runs.Slot, run: RolloutAnalysisRunStatus, verdict: MetricVerd
     if verdict is None:
         return f"{which}: {run.message or 'no message'}"
     return f"metric {verdict.name} of {which}: value {verdict.value}, condition {verdict.condition}"
+
+
+def _by_timeout(seen: View, status: RolloutStatus) -> AbortReason | None:
+    waited = timeout.aborts(seen, status)
+    if waited is None:
+        return None
+    because = f"nobody has promoted it within {format_duration(waited)}"
+    return _reason(seen, status, "PauseTimeout", because)
 
 
 def _by_deadline(seen: View, status: RolloutStatus) -> AbortReason | None:

@@ -148,7 +148,7 @@ def _preview(seen: View, strategy: BlueGreenStrategy) -> int:
 def _wait(strategy: BlueGreenStrategy) -> tuple[Step, ...]:
     reason = PauseReason.BLUE_GREEN_PAUSE
     if not strategy.auto_promotion_enabled:
-        return (Wait(reason, None),)
+        return (Wait(reason, None, strategy.promotion_timeout, strategy.on_promotion_timeout),)
     seconds = strategy.auto_promotion_seconds
     return (Wait(reason, timedelta(seconds=seconds)),) if seconds else ()
 

@@ -65,7 +65,8 @@ def compiled(seen: View, index: int) -> Step:
     if step.set_weight is not None:
         return Weigh(step.set_weight)
     if step.pause is not None:
-        return Wait(PauseReason.CANARY_PAUSE_STEP, step.pause.duration)
+        pause = step.pause
+        return Wait(PauseReason.CANARY_PAUSE_STEP, pause.duration, pause.timeout, pause.on_timeout)
     assert step.analysis is not None  # validate admits no step without a field
     slot = runs.Slot(runs.RunType.STEP, step.analysis, f"spec.strategy.canary.steps[{index}].analysis", index)
     return Analyse(slot)

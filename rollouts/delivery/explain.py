@@ -13,7 +13,13 @@ from datetime import timedelta
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec, Metric
 from rollouts.api.rollout import RolloutSpec
 from rollouts.api.schema import TemplatedDuration
-from rollouts.api.strategy import BlueGreenStrategy, CanaryStep, CanaryStrategy, RolloutAnalysis
+from rollouts.api.strategy import (
+    BlueGreenStrategy,
+    CanaryStep,
+    CanaryStrategy,
+    OnTimeout,
+    RolloutAnalysis,
+)
 from rollouts.delivery import replicas
 from rollouts.delivery.replicas import Pair
 
@@ -64,7 +70,7 @@ def _canary(spec: RolloutSpec, canary: CanaryStrategy, templates: Templates) -> 
     # a step that leaves stable no pods serves everybody, long before the rest of the steps is over
     everybody = any(pair.stable == 0 for pair in _pairs(spec, canary))
     goal = "is promoted" if everybody else "reaches 100 %"
-    notes = list(_held(spec))
+    notes = [*_held(spec), *_patient(canary.steps)]
     if canary.analysis is not None:
         start = canary.analysis.starting_step or 0
         notes.append(_beside(canary.analysis, start, sum(passed[start:], _NONE), templates, ended=not waits))
@@ -73,12 +79,17 @@ def _canary(spec: RolloutSpec, canary: CanaryStrategy, templates: Templates) -> 
 
 def _blue_green(spec: RolloutSpec, strategy: BlueGreenStrategy, templates: Templates) -> Explanation:
     before, after = strategy.pre_promotion_analysis, strategy.post_promotion_analysis
-    waits = [] if strategy.auto_promotion_enabled else ["before the switch, as autoPromotionEnabled is false"]
+    manual = not strategy.auto_promotion_enabled
+    timeout = strategy.promotion_timeout if manual else None
+    endless = manual and timeout is None
+    waits = ["before the switch, as autoPromotionEnabled is false"] if endless else []
     automatic = strategy.auto_promotion_seconds if strategy.auto_promotion_enabled else 0
     earliest = _growth(spec, [_preview(spec, strategy)]) + timedelta(seconds=automatic)
     if before is not None:
         earliest += _shortest(_metrics(before, templates))
     notes = list(_held(spec))
+    if timeout is not None:
+        notes.append(_limited("before the switch", timeout, strategy.on_promotion_timeout))
     if after is not None:
         shortest = _shortest(_metrics(after, templates))
         notes.append(f"is analysed for {words(shortest)} at least after the switch")
@@ -92,7 +103,23 @@ def _held(spec: RolloutSpec) -> Iterator[str]:
 
 def _endless(steps: Iterable[CanaryStep]) -> list[int]:
     """Numbers (from 1) of the steps at which only a person goes on; validate admits no analysis without end."""
-    return [i for i, step in enumerate(steps, start=1) if step.pause and step.pause.duration is None]
+    return [
+        i
+        for i, step in enumerate(steps, start=1)
+        if step.pause and step.pause.duration is None and step.pause.timeout is None
+    ]
+
+
+def _patient(steps: Iterable[CanaryStep]) -> Iterator[str]:
+    """Pauses at which a person is waited for, but not for ever."""
+    for number, step in enumerate(steps, start=1):
+        if step.pause and step.pause.timeout is not None:
+            yield _limited(f"at step {number}", step.pause.timeout, step.pause.on_timeout)
+
+
+def _limited(where: str, timeout: timedelta, then: OnTimeout) -> str:
+    end = "is aborted" if then is OnTimeout.ABORT else "goes on"
+    return f"waits for somebody {where} for {words(timeout)}, then {end}"
 
 
 def _length(step: CanaryStep, templates: Templates) -> timedelta:

@@ -44,7 +44,7 @@ def doubt(seen: View, draft: Draft) -> Draft:
         return draft.to(replace(status, attempt=status.attempt + 1))
     pause = PauseCondition(PauseReason.INCONCLUSIVE_ANALYSIS, seen.now)
     status = replace(status, pause_conditions=(*status.pause_conditions, pause), controller_pause=True)
-    told = f"Paused until somebody promotes or aborts ({pause.reason})"
+    told = f"Revision {seen.revision} paused until somebody promotes or aborts ({pause.reason})"
     return draft.to(status, events.normal(Reason.PAUSED, told))
 
 

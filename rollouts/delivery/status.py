@@ -11,7 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Condition, ConditionType, Reason
+from rollouts.api.meta import (
+    DEFAULT_GROUP,
+    POD_TEMPLATE_HASH_LABEL,
+    Condition,
+    ConditionType,
+    Reason,
+)
 from rollouts.api.parse import stamp
 from rollouts.api.rollout import LabelSelector
 from rollouts.api.rollout_status import (
@@ -39,6 +45,7 @@ _ORDER = (
     ConditionType.INVALID_SPEC,
     ConditionType.REPLICA_FAILURE,
 )
+_MORE_REPLICAS = "more replicas need to be updated"
 _PHASE_REASONS = (Reason.ABORTED, Reason.PROGRESS_DEADLINE_EXCEEDED)
 
 
@@ -287,9 +294,9 @@ def _phase(
 def _waits_for(seen: View, status: RolloutStatus) -> str:
     run = _blocking_run(status)
     if run is not None and status.stable_rs != seen.hash:
-        return f"waiting for AnalysisRun {run.name}"
+        return _waits_for_run(seen, status, run)
     if status.updated_replicas < seen.replicas:
-        return "more replicas need to be updated"
+        return _MORE_REPLICAS
     if status.available_replicas < min(status.updated_replicas, seen.replicas):
         return "updated replicas are still becoming available"
     if seen.blue_green is not None and status.blue_green.active_selector != seen.hash:
@@ -297,6 +304,15 @@ def _waits_for(seen: View, status: RolloutStatus) -> str:
     if status.stable_rs != seen.hash:
         return "steps are to complete"
     return "old replicas are pending termination"
+
+
+def _waits_for_run(seen: View, status: RolloutStatus, run: RolloutAnalysisRunStatus) -> str:
+    index = status.current_step_index
+    step = "" if index is None or index >= len(seen.steps) else f"step {index + 1} of {len(seen.steps)}: "
+    waits = f"{step}waiting for AnalysisRun {run.name}"
+    if seen.names.group != DEFAULT_GROUP and status.updated_replicas < seen.replicas:
+        return f"{_MORE_REPLICAS}; {waits}"  # begins as tools around Argo Rollouts know it
+    return waits
 
 
 def _truth(value: bool) -> Truth:  # noqa: FBT001

@@ -14,6 +14,7 @@ from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
 from rollouts.api.parse import format_timestamp
 from rollouts.api.rollout_status import PauseCondition, PauseReason
+from rollouts.api.strategy import OnTimeout
 from rollouts.delivery import events, replicas, runs, view
 from rollouts.delivery.sets import Sets, available
 from rollouts.delivery.view import Draft, View
@@ -35,10 +36,17 @@ class Grow:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Until a time has passed, or (without one) until a person says so."""
+    """Until a time has passed, or (without one) until a person says so, or has not said so in time."""
 
     reason: PauseReason
     duration: timedelta | None
+    timeout: timedelta | None = None
+    on_timeout: OnTimeout = OnTimeout.ABORT
+
+    @property
+    def goes_on_after(self) -> timedelta | None:
+        """How long it takes at most to go on. None: a person goes on, or `abort` ends it."""
+        return self.timeout if self.on_timeout is OnTimeout.PROMOTE and self.timeout else self.duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,26 +114,37 @@ def _wait(seen: View, draft: Draft, step: Wait) -> Taken:
     if paused is None and status.controller_pause and not status.pause_conditions:
         return Taken(_resumed(draft), reached=True)  # a person has cleared the pause
     since = paused.start_time if paused else seen.now
-    over = since + step.duration if step.duration is not None else None
-    if over is not None and over <= seen.snapshot.now:
-        return Taken(_resumed(draft) if paused else draft, reached=True)
+    goes_on = since + step.goes_on_after if step.goes_on_after is not None else None
+    if goes_on is not None and goes_on <= seen.snapshot.now:
+        return Taken(_resumed(draft, late=step.timeout is not None) if paused else draft, reached=True)
     if paused is None:
-        draft = _paused(seen, draft, step.reason, until=over)
-    return Taken(draft.wake_at(over) if over else draft, reached=False)
+        draft = _paused(seen, draft, step)
+    ends = since + step.timeout if step.timeout is not None else goes_on
+    return Taken(draft.wake_at(ends) if ends else draft, reached=False)
 
 
-def _paused(seen: View, draft: Draft, reason: PauseReason, *, until: datetime | None) -> Draft:
-    conditions = (*draft.status.pause_conditions, PauseCondition(reason, seen.now))
+def _paused(seen: View, draft: Draft, step: Wait) -> Draft:
+    conditions = (*draft.status.pause_conditions, PauseCondition(step.reason, seen.now))
     status = replace(draft.status, pause_conditions=conditions, controller_pause=True)
     index = status.current_step_index
     where = "" if index is None else f" at step {index + 1} of {len(seen.steps)}"
-    until_when = f"until {format_timestamp(until)}" if until else "until somebody promotes"
-    return draft.to(status, events.normal(Reason.PAUSED, f"Paused{where} {until_when} ({reason})"))
+    message = f"Revision {seen.revision} paused{where} {_until(step, seen.now)} ({step.reason})"
+    return draft.to(status, events.normal(Reason.PAUSED, message))
 
 
-def _resumed(draft: Draft) -> Draft:
+def _until(step: Wait, since: datetime) -> str:
+    if step.timeout is not None:
+        end = "aborted" if step.on_timeout is OnTimeout.ABORT else "promoted"
+        return f"until somebody promotes, {end} at {format_timestamp(since + step.timeout)}"
+    if step.duration is not None:
+        return f"until {format_timestamp(since + step.duration)}"
+    return "until somebody promotes"
+
+
+def _resumed(draft: Draft, *, late: bool = False) -> Draft:
     status = replace(draft.status, pause_conditions=(), controller_pause=False)
-    return draft.to(status, events.normal(Reason.RESUMED, "Resumed"))
+    message = "Resumed: nobody has answered within the timeout" if late else "Resumed"
+    return draft.to(status, events.normal(Reason.RESUMED, message))
 
 
 def _analyse(seen: View, draft: Draft, slot: runs.Slot) -> Taken:

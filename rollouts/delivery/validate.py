@@ -12,6 +12,7 @@ from typing import Any
 from analysis.errors import AnalysisError
 from rollouts.api.analysis import AnalysisTemplateRef
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
+from rollouts.api.parse import format_duration
 from rollouts.api.rollout import LabelSelectorRequirement
 from rollouts.api.strategy import CanaryStep
 from rollouts.delivery import runs, templates
@@ -102,6 +103,9 @@ def _step(step: CanaryStep, path: str) -> Iterator[SpecError]:
         yield SpecError(f"{path}.setWeight", step.set_weight, "must be between 0 and 100")
     if step.pause and step.pause.duration and step.pause.duration.total_seconds() < 0:
         yield SpecError(f"{path}.pause.duration", str(step.pause.duration), "must not be negative")
+    if step.pause and step.pause.timeout is not None and step.pause.duration is not None:
+        timeout = format_duration(step.pause.timeout)
+        yield SpecError(f"{path}.pause.timeout", timeout, "the pause has a duration", "remove one of them")
 
 
 def _blue_green(seen: View) -> Iterator[SpecError]:
@@ -116,6 +120,14 @@ def _blue_green(seen: View) -> Iterator[SpecError]:
             seen.blue_green.preview_service,
             "is the activeService too",
             "use two Services",
+        )
+    timeout = seen.blue_green.promotion_timeout
+    if timeout is not None and seen.blue_green.auto_promotion_enabled:
+        yield SpecError(
+            f"{at}.promotionTimeout",
+            format_duration(timeout),
+            "nobody is waited for",
+            "set autoPromotionEnabled: false, or remove it",
         )
     if seen.blue_green.auto_promotion_seconds < 0:
         yield SpecError(

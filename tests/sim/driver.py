@@ -16,7 +16,7 @@ from datetime import timedelta
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateSpec
 from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import Phase, RolloutStatus
-from rollouts.api.strategy import BlueGreenStrategy, CanaryStep, CanaryStrategy
+from rollouts.api.strategy import BlueGreenStrategy, CanaryStep, CanaryStrategy, OnTimeout
 from rollouts.delivery import actions, replicas, view
 from rollouts.delivery.snapshot import Snapshot
 from tests import builders, status_linter
@@ -55,16 +55,22 @@ def _random_step(rng: random.Random) -> CanaryStep:
     kind = rng.random()
     if kind < 0.55:
         return builders.set_weight(rng.choice((0, 1, 10, 20, 25, 33, 50, 67, 75, 90, 99, 100)))
-    if kind < 0.85:
+    if kind < 0.8:
         return builders.pause(rng.choice((None, 10, 60)))
+    if kind < 0.85:
+        return builders.pause(timeout=60, then=rng.choice(tuple(OnTimeout)))
     return builders.analyse("success-rate")
 
 
 def _random_blue_green(rng: random.Random) -> BlueGreenStrategy:
+    automatic = rng.random() < 0.6
+    timeout = None if automatic or rng.random() < 0.5 else timedelta(seconds=60)
     return builders.blue_green(
         preview_service="preview" if rng.random() < 0.5 else "",
         preview_replica_count=rng.choice((None, None, 1, 2)),
-        auto_promotion_enabled=rng.random() < 0.6,
+        auto_promotion_enabled=automatic,
+        promotion_timeout=timeout,
+        on_promotion_timeout=rng.choice(tuple(OnTimeout)),
         auto_promotion_seconds=rng.choice((0, 0, 20)),
         scale_down_delay_seconds=rng.choice((0, 30)),
         abort_scale_down_delay_seconds=rng.choice((0, 30)),
@@ -298,16 +304,16 @@ class Driver:
         self.cluster.now = end
         self.rests()
 
-    def prevails(self, version: str = "v9", rounds: int = 60) -> None:
+    def prevails(self, version: str = "v9", rounds: int = 360) -> None:
         """A good version, analyses that succeed and people who promote: it must get through."""
         self.cluster.edit(paused=False)
         for _ in range(rounds):
             if self.cluster.version in self.bad_versions or self.cluster.status.abort:
                 self.cluster.deploy(version)
-            self.passes(300)
+            self.passes(50)  # within every timeout
             if self.cluster.status.stable_rs.removeprefix("hash-") in self.bad_versions:
                 self.cluster.promote_full()  # pods of a broken stable would be waited for
-                self.passes(300)
+                self.passes(50)  # within every timeout
             if self.cluster.status.phase is Phase.HEALTHY:
                 return
             for run in list(self.cluster.runs.values()):

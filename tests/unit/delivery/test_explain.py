@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Reason
 from rollouts.api.rollout import Rollout
-from rollouts.api.strategy import RolloutPause
+from rollouts.api.strategy import OnTimeout, RolloutPause
 from rollouts.delivery.explain import explain, words
 from rollouts.simulate.timeline import Timeline, simulate
 from tests import builders
@@ -82,6 +82,20 @@ def told(subject: Rollout) -> str:
             rollout(canary(set_weight(100), pause(60))),
             "is promoted after 1 min at the earliest",
         ),
+        (
+            rollout(canary(pause(timeout=1800), pause(timeout=60, then=OnTimeout.PROMOTE))),
+            (
+                "reaches 100 % as fast as pods become ready; waits for somebody at step 1 for 30 min, "
+                "then is aborted; waits for somebody at step 2 for 1 min, then goes on"
+            ),
+        ),
+        (
+            rollout(blue_green(auto_promotion_enabled=False, promotion_timeout=timedelta(hours=1))),
+            (
+                "switches users over as fast as pods become ready; "
+                "waits for somebody before the switch for 1 h, then is aborted"
+            ),
+        ),
         (rollout(blue_green()), "switches users over as fast as pods become ready"),
         (
             rollout(blue_green(auto_promotion_seconds=60, pre_promotion_analysis=analysis("success-rate"))),
@@ -125,7 +139,10 @@ def unattended(subject: Rollout) -> Rollout:
         )
         strategy = replace(strategy, canary=replace(strategy.canary, steps=steps))
     if strategy.blue_green:
-        strategy = replace(strategy, blue_green=replace(strategy.blue_green, auto_promotion_enabled=True))
+        strategy = replace(
+            strategy,
+            blue_green=replace(strategy.blue_green, auto_promotion_enabled=True, promotion_timeout=None),
+        )
     return replace(subject, spec=replace(subject.spec, strategy=strategy))
 
 

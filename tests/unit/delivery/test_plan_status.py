@@ -268,7 +268,7 @@ def test_in_our_own_group_the_same_story_is_told_in_fewer_words() -> None:
         "Updated to revision 2",
         "Created ReplicaSet web-hash-v2 (revision 2) with 1 pod",
         "Step 1 of 2 completed: setWeight 50",
-        "Paused at step 2 of 2 until 2026-01-01T12:00:03Z (CanaryPauseStep)",
+        "Revision 2 paused at step 2 of 2 until 2026-01-01T12:00:03Z (CanaryPauseStep)",
         "Step 2 of 2 completed: pause 3s",
         "Resumed",
         "Revision 2 (hash-v2) is stable: all 2 steps completed",
