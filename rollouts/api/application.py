@@ -28,8 +28,6 @@ REFRESH_ANNOTATION = f"{APPLICATION_GROUP}/refresh"
 SYNC_ANNOTATION = f"{APPLICATION_GROUP}/sync"
 RETRY_ANNOTATION = f"{APPLICATION_GROUP}/retry"
 ROLLBACK_ANNOTATION = f"{APPLICATION_GROUP}/rollback"
-PRUNE_ANNOTATION = f"{APPLICATION_GROUP}/prune"
-"""On a managed object: `disabled` keeps it when Git drops it (Argo CD's `Prune=false` is honoured, too)."""
 
 SYNC_OPTIONS = frozenset(
     {

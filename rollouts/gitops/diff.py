@@ -16,9 +16,10 @@ from typing import Any
 from rollouts.api import podtemplate
 from rollouts.api.application import IgnoreDifference
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names
-from rollouts.gitops import ignoring
+from rollouts.gitops import ignoring, options
 from rollouts.gitops.live import LEAF, Live, Tree, join
 from rollouts.gitops.manifests import Manifest, body_digest
+from rollouts.gitops.options import Options, Policy
 
 PATHS_SHOWN = 5
 
@@ -54,6 +55,15 @@ class Change:
         return body_digest(self.body), self.live.owned_hash if self.live else ""
 
     @property
+    def options(self) -> Options:
+        return options.of(self.manifest.body["metadata"])
+
+    @property
+    def takes_over(self) -> bool:
+        """What people declare beside Git is taken from them."""
+        return self.options.policy is not Policy.MERGE
+
+    @property
     def fields(self) -> str:
         shown = ", ".join(self.paths[:PATHS_SHOWN])
         more = len(self.paths) - PATHS_SHOWN
@@ -69,6 +79,8 @@ def change(declared: Manifest, live: Live | None, context: Context, *, autoscale
     plain = ignoring.without(plain, live, rules) if rules else plain
     kept = _with_annotations(plain, live.annotations, context.names)
     usurped = {p for p in live.usurped if not ignoring.is_ignored(p, declared.body, rules)}
+    if options.of(declared.body["metadata"]).policy is Policy.MERGE:
+        usurped = set()
     paths = tuple(sorted(set(_differences(kept, live.tree)) | usurped))
     if not paths:
         return None

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from rollouts.api.application import PRUNE_ANNOTATION
 from rollouts.api.application_status import Inventory, InventoryEntry
 from rollouts.api.schema import IntOrString
-from rollouts.gitops.live import ARGO_SYNC_OPTIONS_ANNOTATION, HOOK_ANNOTATION, Live
+from rollouts.gitops.live import HOOK_ANNOTATION, Live
 from rollouts.gitops.manifests import Manifest, ObjectKey
+from rollouts.gitops.options import Policy
 
 Versions = Mapping[ObjectKey, str]
 
@@ -58,9 +58,8 @@ def leftovers(
 
 
 def is_protected(live: Live) -> bool:
-    """Its annotation says that it stays when Git drops it."""
-    options = live.annotations.get(ARGO_SYNC_OPTIONS_ANNOTATION, "").replace(" ", "").split(",")
-    return live.annotations.get(PRUNE_ANNOTATION) == "disabled" or "Prune=false" in options
+    """It says itself that it stays when Git drops it."""
+    return live.options.keeps or live.options.policy is Policy.IGNORE
 
 
 def excess(doomed: int, known: int, limit: IntOrString | None) -> bool:

@@ -12,18 +12,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollouts.api.application import PRUNE_ANNOTATION
 from rollouts.api.meta import APPLICATION_GROUP, POD_TEMPLATE_HASH_LABEL, Names
-from rollouts.gitops import health
+from rollouts.gitops import health, options
 from rollouts.gitops.health import Health
 from rollouts.gitops.manifests import ObjectKey
+from rollouts.gitops.options import Options
 
 FIELD_MANAGER = "rollouts-gitops"
 
 HOOK_ANNOTATION = f"application.{APPLICATION_GROUP}/hook-of"
 """On a hook in the cluster: the attempt that it was created for."""
-
-ARGO_SYNC_OPTIONS_ANNOTATION = "argocd.argoproj.io/sync-options"
 
 LEAF = "="
 """Key under which a tree of owned fields holds a value; other keys are `f:name`, `k:{…}`, `v:…`."""
@@ -73,6 +71,7 @@ class Live:
     """Of a Service: the pod template hash that delivery keeps in its selector."""
     annotations: Mapping[str, str] = field(default_factory=dict)
     """The few that decide something here."""
+    options: Options = options.DEFAULT
     deleting: bool = False
     foreign: bytes = b""
     """Fields that managers other than ours hold outside of the status, by manager, as JSON."""
@@ -113,6 +112,7 @@ def trim(body: Body, names: Names) -> Live:
         is_autoscaled=_is_autoscaled(managed),
         selected_hash=selected_hash,
         annotations=_marks(metadata.get("annotations") or {}, names),
+        options=options.of(metadata),
         deleting="deletionTimestamp" in metadata,
         foreign=_foreign(managed),
     )
@@ -247,13 +247,7 @@ def _is_autoscaled(managed: Any) -> bool:
 
 
 def _marks(annotations: Mapping[str, str], names: Names) -> Mapping[str, str]:
-    kept = (
-        names.git_revision_annotation,
-        names.fast_rollback_annotation,
-        PRUNE_ANNOTATION,
-        ARGO_SYNC_OPTIONS_ANNOTATION,
-        HOOK_ANNOTATION,
-    )
+    kept = (names.git_revision_annotation, names.fast_rollback_annotation, HOOK_ANNOTATION)
     return {k: annotations[k] for k in kept if k in annotations}
 
 

@@ -18,6 +18,7 @@ from rollouts.gitops import (
     events,
     hooks,
     inventory,
+    options,
     order,
     picture,
     report,
@@ -30,6 +31,7 @@ from rollouts.gitops.diff import Change
 from rollouts.gitops.hooks import Hook
 from rollouts.gitops.live import Live
 from rollouts.gitops.manifests import Manifest, ObjectKey
+from rollouts.gitops.options import Policy
 from rollouts.gitops.picture import Picture
 from rollouts.gitops.revision import Good, Revisions
 from rollouts.gitops.snapshot import Healing, Snapshot, SourceView, Tokens
@@ -142,13 +144,18 @@ def _compare(s: Snapshot) -> Comparison:
         return Comparison()
     found = (change(s, m, _present(s, m.key)) for m in s.declared.manifests)
     changes = tuple(c for c in found if c and c.fingerprint not in s.equal)
-    left = inventory.leftovers(s.inventory, (m.key for m in s.declared.manifests), s.live, s.owner, s.claimed)
+    declared = (*(m.key for m in s.declared.manifests), *s.declared.ignored)
+    left = inventory.leftovers(s.inventory, declared, s.live, s.owner, s.claimed)
     return Comparison(changes, _current_place(s, changes), left)
 
 
 def change(s: Snapshot, declared: Manifest, live: Live | None) -> Change | None:
     """What has to be done to one object of the target set."""
     assert s.target is not None
+    if live and Policy.IF_NOT_PRESENT is options.of(declared.body["metadata"]).policy:
+        return None
+    if live and live.options.policy is Policy.IGNORE:
+        return None  # Somebody keeps us away from it, with an annotation on the object itself.
     context = diff.Context(
         namespace=s.owner[0],
         name=s.owner[1],

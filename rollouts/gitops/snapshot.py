@@ -70,6 +70,8 @@ class DeclaredSet:
 
     manifests: tuple[Manifest, ...] = ()
     hooks: tuple[Hook, ...] = ()
+    ignored: frozenset[ObjectKey] = frozenset()
+    """Objects of the set that ask to be left alone."""
     autoscaled: frozenset[ObjectKey] = frozenset()
     """Objects that a HorizontalPodAutoscaler of the set targets."""
     refusal: str = ""

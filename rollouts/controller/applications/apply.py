@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE = 8
 _SHOWN = 3
+_IMMUTABLE = ("immutable", "Forbidden: updates to")
+"""How the API server says that a field cannot be changed in place."""
 
 Recompare = Callable[[Change, Live], Change | None]
 
@@ -140,7 +142,8 @@ class Applier:
         except Conflict as e:
             done.conflicts.append(e)
         except (Rejected, NotFound) as e:
-            done.refused.append(_complaint(change, e))
+            if not _is_immutable(change, e):
+                done.refused.append(_complaint(change, e))
 
     async def _write(self, change: Change, resource: Resource, recompare: Recompare, done: Applied) -> None:
         try:
@@ -149,27 +152,48 @@ class Applier:
             done.conflicts.append(e)
             return
         except (Rejected, NotFound) as e:
-            done.refused.append(_complaint(change, e))
+            if _is_immutable(change, e):
+                await self._make_way(change, resource, done)
+            else:
+                done.refused.append(_complaint(change, e))
             return
         if change.live is None or known.resource_version != change.live.resource_version:
             done.written.append(change)
         if left := recompare(change, known):
             done.equal.append(left.fingerprint)
 
+    async def _make_way(self, change: Change, resource: Resource, done: Applied) -> None:
+        """Delete what cannot be changed in place. That it is missing then, the next look sees."""
+        assert change.live is not None
+        with contextlib.suppress(NotFound):
+            await self.kube.delete(_ref(change, resource), uid=change.live.uid, propagation="Foreground")
+        done.written.append(change)
+        done.conflicts.append(Conflict(f"{change.manifest.key} is deleted and made again"))
+
     async def _applied(self, change: Change, resource: Resource, recompare: Recompare) -> Live:
         """Apply, and make fields that kubectl declares beside us ours first, so that they can go."""
         ref = _ref(change, resource)
         body = change.body
-        if change.live and change.live.usurped:
+        if change.live and change.live.usurped and change.takes_over:
             body = await self._taken_over(change, ref, recompare)
+        if change.live and change.options.replaces:
+            await self._replace(ref, change)
+            body = _unpinned(body)
         answer = await self.kube.apply(ref, body, field_manager=FIELD_MANAGER)
         known = live.trim(answer, self.names)
-        if known.usurped and recompare(change, known):
+        if known.usurped and change.takes_over and recompare(change, known):
             body = await self._taken_over(change, ref, recompare)
             answer = await self.kube.apply(ref, body, field_manager=FIELD_MANAGER)
             known = live.trim(answer, self.names)
         self.live.put(resource, answer)
         return known
+
+    async def _replace(self, ref: Ref, change: Change) -> None:
+        """The whole object as declared, so that nothing of others is left; the apply after it makes it ours."""
+        found = await self.kube.get(ref)
+        version = {"resourceVersion": found["metadata"]["resourceVersion"]}
+        body = {**change.body, "metadata": {**change.body["metadata"], **version}}
+        await self.kube.replace(ref, body, field_manager=FIELD_MANAGER)
 
     async def _taken_over(self, change: Change, ref: Ref, recompare: Recompare) -> Any:
         """The body to send once what kubectl declares is ours: with what is ignored as it is."""
@@ -199,6 +223,15 @@ class Applier:
         except NotFound:
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             await self.kube.apply(ref, body, field_manager=FIELD_MANAGER)
+
+
+def _is_immutable(change: Change, error: Exception) -> bool:
+    """A field cannot be changed in place, and the object says that it may be made again."""
+    return (
+        change.live is not None
+        and change.options.recreates
+        and any(text in str(error) for text in _IMMUTABLE)
+    )
 
 
 def _ref(change: Change, resource: Resource) -> Ref:

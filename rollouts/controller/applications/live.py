@@ -235,4 +235,5 @@ def _seen(found: Live) -> tuple[object, ...]:
         found.health.message if found.health.failure else "",
         found.is_autoscaled,
         found.deleting,
+        found.options,
     )

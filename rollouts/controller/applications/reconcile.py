@@ -36,12 +36,13 @@ from rollouts.controller.events import Recorder
 from rollouts.controller.loop import NOTHING_MORE, Next
 from rollouts.controller.writes import Writer, merge_difference
 from rollouts.errors import Rejected, SpecError, Transient
-from rollouts.gitops import hooks, inventory, plan, report, revision, validation
+from rollouts.gitops import hooks, inventory, options, plan, report, revision, validation
 from rollouts.gitops.actions import ApplyObjects, Event, KeepGood, Plan, PruneObjects, RunHooks
 from rollouts.gitops.events import healed_event, troubles
 from rollouts.gitops.git import SourceError
 from rollouts.gitops.lastgood import UnreadableError
 from rollouts.gitops.manifests import ObjectKey
+from rollouts.gitops.options import Policy
 from rollouts.gitops.render import Rendered, RenderError
 from rollouts.gitops.revision import Candidate, Target
 from rollouts.gitops.snapshot import (
@@ -276,13 +277,15 @@ class Reconciler:
     def _complete(self, key: Key, s: Snapshot, placed: Placed, problem: str, memory: _Memory) -> Snapshot:
         problem = problem or self.live.problem(placed.watched)
         objects, found_hooks = hooks.split(placed.manifests)
+        ignored = frozenset(m.key for m in objects if options.of(m.body["metadata"]).policy is Policy.IGNORE)
+        objects = tuple(m for m in objects if m.key not in ignored)
         owned = self.live.of_owner(s.owner)
         declared = {m.key: found for m in placed.manifests if (found := placed.live(self.live, m.key))}
         live = {**owned, **declared}
         keys = {m.key for m in placed.manifests} | set(owned)
         return replace(
             s,
-            declared=DeclaredSet(objects, found_hooks, placed.autoscaled, placed.refusal, problem),
+            declared=DeclaredSet(objects, found_hooks, ignored, placed.autoscaled, placed.refusal, problem),
             live=live,
             claimed=self.claims.by_others(key, keys),
             equal=memory.equal,
