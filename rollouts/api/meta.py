@@ -59,6 +59,11 @@ class Names:
         return f"rollout.{self.group}/desired-replicas"
 
     @property
+    def workload_generation_annotation(self) -> str:
+        """On a Rollout: generation of the object that its pod template is taken from."""
+        return f"rollout.{self.group}/workload-generation"
+
+    @property
     def managed_by_annotation(self) -> str:
         return f"argo-rollouts.{self.group}/managed-by-rollouts"
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 from rollouts.api.meta import ObjectMeta
 from rollouts.api.rollout_status import RolloutStatus
-from rollouts.api.schema import Field
+from rollouts.api.schema import Field, Rule
 from rollouts.api.strategy import RolloutStrategy
 
 
@@ -50,16 +51,52 @@ class AnalysisRunStrategy:
     ] = 5
 
 
+class ScaleDown(StrEnum):
+    """What becomes of the pods of a Deployment that a Rollout takes its template from."""
+
+    NEVER = "never"
+    ON_SUCCESS = "onsuccess"
+    PROGRESSIVELY = "progressively"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """The object that a Rollout takes its pod template from, in the Rollout's namespace."""
+
+    api_version: Annotated[str, Field("apps/v1, or v1 for a PodTemplate.")] = ""
+    kind: Annotated[str, Field("Deployment, ReplicaSet or PodTemplate.")] = ""
+    name: Annotated[str, Field("Name of the object.")] = ""
+    scale_down: Annotated[
+        ScaleDown,
+        Field(
+            "When a Deployment gives up its own pods: never, onsuccess (once the Rollout is stable and all "
+            "of its pods are available), or progressively (as pods of the Rollout become available)."
+        ),
+    ] = ScaleDown.NEVER
+
+
 @dataclass(frozen=True, slots=True)
 class RolloutSpec:
+    RULES = (
+        Rule("has(self.template) || has(self.workloadRef)", "one of template and workloadRef must be set"),
+        Rule("has(self.selector) || has(self.workloadRef)", "selector must be set"),
+    )
+
+    strategy: Annotated[RolloutStrategy, Field("How an update is rolled out.")]
     selector: Annotated[
-        LabelSelector, Field("Selects the pods; must match the template's labels. Immutable.")
-    ]
+        LabelSelector,
+        Field(
+            "Selects the pods; must match the template's labels. Immutable. Default with a workloadRef: "
+            "that of the object."
+        ),
+    ] = field(default_factory=LabelSelector)
     template: Annotated[
         Mapping[str, Any],
         Field("Pod template. A change to it starts an update."),
-    ]
-    strategy: Annotated[RolloutStrategy, Field("How an update is rolled out.")]
+    ] = field(default_factory=dict)
+    workload_ref: Annotated[
+        ObjectRef | None, Field("Takes the pod template from another object, in place of `template`.")
+    ] = None
     replicas: Annotated[int, Field("Desired pods.", minimum=0, schema={"default": 1})] = 1
     min_ready_seconds: Annotated[
         int, Field("Seconds a pod must be ready before it counts as available.", minimum=0)

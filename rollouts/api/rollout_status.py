@@ -145,6 +145,12 @@ class RolloutStatus:
         tuple[PauseCondition, ...], Field("Why the update waits. Cleared by people to go on.")
     ] = ()
     controller_pause: Annotated[bool, Field("The controller has paused the update.")] = False
+    workload_observed_generation: Annotated[
+        str, Field("Generation of the object in workloadRef that this status is about (a string).")
+    ] = ""
+    workload_replicas: Annotated[
+        int | None, Field("Replicas that the Deployment in workloadRef had before it was scaled down.")
+    ] = None
     current_pod_hash: Annotated[str, Field("Pod template hash of the spec.")] = ""
     current_step_hash: Annotated[str, Field("Hash of the steps; a change starts them again.")] = ""
     current_step_index: Annotated[

@@ -82,7 +82,16 @@ def phase(rollout: Object) -> tuple[Phase, str]:
 def is_unobserved(rollout: Object) -> bool:
     observed = str(dig(rollout, "status", "observedGeneration") or "")
     generation = int(dig(rollout, "metadata", "generation") or 0)
-    return not observed.isdigit() or int(observed) < generation
+    return not observed.isdigit() or int(observed) < generation or _has_unobserved_workload(rollout)
+
+
+def _has_unobserved_workload(rollout: Object) -> bool:
+    """The object in workloadRef has a generation that the status is not about yet."""
+    if not dig(rollout, "spec", "workloadRef"):
+        return False
+    annotations = dig(rollout, "metadata", "annotations") or {}
+    noted = next((v for k, v in annotations.items() if k.endswith("/workload-generation")), None)
+    return noted is not None and noted != dig(rollout, "status", "workloadObservedGeneration")
 
 
 def is_fully_promoted(rollout: Object) -> bool:

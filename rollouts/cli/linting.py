@@ -26,8 +26,8 @@ from rollouts.api.meta import APPLICATION_GROUP, DEFAULT_GROUP, ObjectMeta
 from rollouts.api.rollout import Rollout, RolloutSpec
 from rollouts.api.strategy import RolloutAnalysis
 from rollouts.cli.facts import dig
-from rollouts.delivery import explain, validate, view
-from rollouts.delivery.snapshot import PodTemplate, Service, Snapshot
+from rollouts.delivery import explain, validate, view, workload
+from rollouts.delivery.snapshot import PodTemplate, Service, Snapshot, Workload
 from rollouts.errors import SpecError
 from rollouts.gitops import validation
 
@@ -102,6 +102,8 @@ class _Files:
     rollouts: tuple[tuple[Manifest, RolloutSpec], ...]
     services: Mapping[tuple[str, str], Mapping[str, str]]
     templates: Mapping[tuple[str, AnalysisTemplateRef], AnalysisTemplateSpec]
+    workloads: Mapping[tuple[str, str, str], Workload]
+    """By namespace, kind and name."""
     unknown: dict[str, None] = field(default_factory=dict)
 
 
@@ -174,6 +176,11 @@ def _files(every: Iterable[Manifest], specs: Sequence[tuple[Manifest, Any]]) -> 
             if m.kind == "Service" and m.group == ""
         },
         templates={_template_key(m): spec for m, spec in specs if isinstance(spec, AnalysisTemplateSpec)},
+        workloads={
+            (m.namespace, m.kind, m.name): workload.of(m.body)
+            for m in every
+            if m.kind in workload.KINDS and dig(m.body, "apiVersion") == workload.KINDS[m.kind]
+        },
     )
 
 
@@ -198,6 +205,11 @@ def _faults(manifest: Manifest, spec: Any, files: _Files, now: datetime) -> Iter
 def _check_meaning(manifest: Manifest, spec: Any, files: _Files, now: datetime) -> None:
     match spec:
         case RolloutSpec():
+            workload.check(spec)
+            known = _resolved(spec, manifest.namespace, files)
+            if known is None:
+                return
+            spec = known
             fault = validate.fault(view.of(_snapshot(manifest, spec, files, now)))
             if fault is not None:
                 raise fault
@@ -205,6 +217,18 @@ def _check_meaning(manifest: Manifest, spec: Any, files: _Files, now: datetime) 
             validation.check(Application(_metadata(manifest), spec))
         case _:
             _check_metrics(manifest, spec)
+
+
+def _resolved(spec: RolloutSpec, namespace: str, files: _Files) -> RolloutSpec | None:
+    """With the pod template of the object in workloadRef; None where the files do not hold it."""
+    ref = spec.workload_ref
+    if ref is None:
+        return spec
+    found = files.workloads.get((namespace, ref.kind, ref.name))
+    if found is None:
+        files.unknown[f"{ref.kind} {ref.name}"] = None
+        return None
+    return workload.resolved(spec, found)
 
 
 def _metadata(manifest: Manifest) -> ObjectMeta:

@@ -51,16 +51,19 @@ def promote(rollout: Object) -> tuple[Patch, ...]:
     return (*patches, RESUME) if facts.dig(rollout, "spec", "paused") else patches
 
 
-def set_image(rollout: Object, images: Mapping[str, str]) -> tuple[Mapping[str, Any], ...]:
+def set_image(
+    rollout: Object, images: Mapping[str, str], path: str = "/spec/template"
+) -> tuple[Mapping[str, Any], ...]:
     """A JSON patch that sets images by container name (`*`: all); each one tests what it replaces.
 
+    `rollout` is what holds the pod template at `path`: the Rollout, or the object in its workloadRef.
     Raises `CliError` for a container that the template does not have.
     """
-    containers = list(_containers(rollout))
+    containers = list(_containers(rollout, path))
     absent = sorted(set(images) - {"*"} - {name for _, name, _ in containers})
     if absent:
         raise CliError(
-            f"the pod template of rollout {facts.dig(rollout, 'metadata', 'name')} has no container "
+            f"the pod template of {str(rollout.get('kind', 'Rollout')).lower()} {facts.dig(rollout, 'metadata', 'name')} has no container "
             f"{', '.join(absent)}; it has {', '.join(name for _, name, _ in containers)}"
         )
     wanted = ((path, name, old, images.get(name, images.get("*", old))) for path, name, old in containers)
@@ -75,8 +78,8 @@ def set_image(rollout: Object, images: Mapping[str, str]) -> tuple[Mapping[str, 
     )
 
 
-def replace_template(template: Object) -> tuple[Mapping[str, Any], ...]:
-    return ({"op": "replace", "path": "/spec/template", "value": template},)
+def replace_template(template: Object, path: str = "/spec/template") -> tuple[Mapping[str, Any], ...]:
+    return ({"op": "replace", "path": path, "value": template},)
 
 
 def _step_on(rollout: Object) -> Mapping[str, Any]:
@@ -101,10 +104,10 @@ def _next_index(rollout: Object) -> int:
     return min(int(index) + 1, len(facts.raw_steps(rollout)))
 
 
-def _containers(rollout: Object) -> list[tuple[str, str, str]]:
-    pod = facts.dig(rollout, "spec", "template", "spec") or {}
+def _containers(rollout: Object, path: str) -> list[tuple[str, str, str]]:
+    pod = facts.dig(rollout, *path.strip("/").split("/"), "spec") or {}
     return [
-        (f"/spec/template/spec/{kind}/{i}", str(c.get("name")), str(c.get("image", "")))
+        (f"{path}/spec/{kind}/{i}", str(c.get("name")), str(c.get("image", "")))
         for kind in ("initContainers", "containers")
         for i, c in enumerate(pod.get(kind) or ())
     ]

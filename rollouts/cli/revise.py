@@ -6,6 +6,7 @@ Decides which earlier revision is meant; what an update does is the controller's
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,8 @@ from rollouts.cli.target import CliError
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from rollouts.kube.resources import Ref
 
 app = typer.Typer()
 set_app = typer.Typer(help="Change one thing of a Rollout.", no_args_is_help=True)
@@ -42,10 +45,11 @@ async def undo(
     rollout = await session.rollout(name)
     target = earlier_revision(name, await _revisions(session, rollout), to_revision)
     wanted = template_of(target)
-    if wanted == dig(rollout, "spec", "template"):
+    holder = await _holder(session, rollout)
+    if wanted == dig(holder.body, *holder.path.strip("/").split("/")):
         typer.echo(f"rollout '{name}' has the template of revision {target.number} already")
         return
-    await _json_patch(session, name, patches.replace_template(wanted))
+    await _json_patch(session, holder, patches.replace_template(wanted, holder.path))
     typer.echo(f"rollout '{name}' undone to revision {target.number}")
     _warn_if_managed(session, rollout)
 
@@ -61,11 +65,12 @@ async def set_image(
 ) -> None:
     """Set the images of containers."""
     rollout = await session.rollout(name)
-    patch = patches.set_image(rollout, parse_images(images))
+    holder = await _holder(session, rollout)
+    patch = patches.set_image(holder.body, parse_images(images), holder.path)
     if not patch:
         typer.echo(f"rollout '{name}' has these images already")
         return
-    await _json_patch(session, name, patch)
+    await _json_patch(session, holder, patch)
     typer.echo(f"rollout '{name}' image updated")
     _warn_if_managed(session, rollout)
 
@@ -131,10 +136,32 @@ async def _revisions(session: Session, rollout: Object) -> tuple[Revision, ...]:
     return facts.revisions(rollout, replica_sets, session.names)
 
 
-async def _json_patch(session: Session, name: str, patch: Sequence[Mapping[str, Any]]) -> None:
-    await session.kube.json_patch(
-        session.rollouts.ref(name, session.namespace), patch, field_manager=FIELD_MANAGER
-    )
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What holds the pod template: the Rollout itself, or the object in its workloadRef."""
+
+    ref: Ref
+    path: str
+    body: Object
+
+
+async def _holder(session: Session, rollout: Object) -> Holder:
+    from rollouts.kube import resources
+
+    kind, name = (dig(rollout, "spec", "workloadRef", key) for key in ("kind", "name"))
+    if kind is None:
+        ref = session.rollouts.ref(str(dig(rollout, "metadata", "name")), session.namespace)
+        return Holder(ref, "/spec/template", rollout)
+    known = {r.kind: r for r in (resources.DEPLOYMENT, resources.REPLICA_SET, resources.POD_TEMPLATE)}
+    if kind not in known:
+        raise CliError(f"spec.workloadRef.kind is {kind}; it must be one of {', '.join(known)}")
+    ref = known[kind].ref(str(name), session.namespace)
+    path = "/template" if kind == "PodTemplate" else "/spec/template"
+    return Holder(ref, path, await session.existing(ref))
+
+
+async def _json_patch(session: Session, holder: Holder, patch: Sequence[Mapping[str, Any]]) -> None:
+    await session.kube.json_patch(holder.ref, patch, field_manager=FIELD_MANAGER)
 
 
 def _warn_if_managed(session: Session, rollout: Object) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +23,7 @@ from rollouts.cli import files, linting, output
 from rollouts.cli.facts import dig
 from rollouts.cli.linting import Manifest
 from rollouts.cli.target import CliError
+from rollouts.delivery import workload
 from rollouts.errors import SpecError
 from rollouts.simulate import picture, scenario
 from rollouts.simulate.timeline import BEGIN, Moment, Timeline
@@ -60,7 +62,7 @@ def simulate(
         limit = duration(until, "--for")
         rollout = Rollout(
             parse(ObjectMeta, chosen["metadata"], "metadata", strict=False),
-            parse(RolloutSpec, chosen.get("spec"), "spec"),
+            _spec(objects, chosen),
         )
         templates = _templates(objects, rollout.spec)
         story = scenario.read(_scenario(told))
@@ -172,6 +174,17 @@ def _templates(
             provider = MetricProvider(prometheus=PrometheusMetric(query="vector(1)"))
             found[ref] = AnalysisTemplateSpec(metrics=(Metric(ref.template_name, provider),))
     return found
+
+
+def _spec(objects: Sequence[Mapping[str, Any]], rollout: Mapping[str, Any]) -> RolloutSpec:
+    """With the template of the object in workloadRef, which the files have to hold."""
+    spec = parse(RolloutSpec, rollout.get("spec"), "spec")
+    ref = spec.workload_ref
+    if ref is None:
+        return spec
+    named = (o for o in objects if (o.get("kind"), dig(o, "metadata", "name")) == (ref.kind, ref.name))
+    found = next((workload.of(o) for o in named), None)
+    return replace(workload.resolved(spec, found), workload_ref=None)
 
 
 def _scenario(name: str) -> object:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -23,6 +23,7 @@ from rollouts.controller.cache import Key, Store
 from rollouts.controller.events import Recorder
 from rollouts.controller.observe import Stores
 from rollouts.controller.records import KnownRollout, Malformed
+from rollouts.controller.workloads import Workloads
 from rollouts.controller.writes import Checkpoint, Writer, merge_difference, no_checkpoint
 from rollouts.delivery.actions import (
     Action,
@@ -33,6 +34,7 @@ from rollouts.delivery.actions import (
     EvictPod,
     PatchReplicaSet,
     Plan,
+    ScaleWorkload,
     SwitchService,
     TerminateAnalysisRun,
 )
@@ -61,6 +63,7 @@ class Applier:
     recorder: Recorder
     names: Names
     instance_id: str
+    workloads: Workloads
     now: Callable[[], datetime]
     checkpoint: Checkpoint = no_checkpoint
 
@@ -68,6 +71,9 @@ class Applier:
         """Carry out a plan; whether anything was written. Raises `NameTaken` for a new ReplicaSet's name."""
         metadata = known.metadata
         self.checkpoint("plan")
+        if plan.annotations:
+            metadata = await self._annotate(metadata, plan.annotations)
+            self.checkpoint("Annotations")
         for action in plan.actions:
             assert isinstance(known, KnownRollout), "nothing is done for a spec that does not parse"
             await self._act(known, action)
@@ -79,7 +85,7 @@ class Applier:
         wrote = await self._write_status(metadata, known.status, plan.status)
         self.recorder.settle(metadata.uid)
         # An eviction may have been refused: it comes back at the plan's time, not at once.
-        return wrote or any(not isinstance(a, EvictPod) for a in plan.actions)
+        return wrote or bool(plan.annotations) or any(not isinstance(a, EvictPod) for a in plan.actions)
 
     async def _write_status(self, metadata: ObjectMeta, old: RolloutStatus, new: RolloutStatus) -> bool:
         """One patch of the differences; none when there are none."""
@@ -97,6 +103,20 @@ class Applier:
         self.checkpoint("Status")
         return True
 
+    async def _annotate(self, metadata: ObjectMeta, changed: Mapping[str, str | None]) -> ObjectMeta:
+        """The metadata that the status is written for; if somebody was faster it is a `Conflict`."""
+        key = Key(metadata.namespace, metadata.name)
+        patch = bodies.rollout_patch(changed, metadata)
+        answer = await self.writer.patch(self.stores.rollouts, key, patch)
+        return replace(metadata, resource_version=answer["metadata"]["resourceVersion"])
+
+    async def _scale(self, metadata: ObjectMeta, action: ScaleWorkload) -> None:
+        ref = resources.DEPLOYMENT.ref(action.name, metadata.namespace)
+        try:
+            await self.writer.scale(ref, bodies.scale_patch(action))
+        finally:
+            await self.workloads.look_again(ref)
+
     async def _act(self, known: KnownRollout, action: Action) -> None:  # noqa: PLR0911 - one arm an action
         stores, metadata = self.stores, known.rollout.metadata
         match action:
@@ -104,21 +124,26 @@ class Applier:
                 return await self._create_replica_set(known, action)
             case PatchReplicaSet():
                 key = Key(metadata.namespace, action.name)
-                return await self.writer.patch(stores.replica_sets, key, bodies.replica_set_patch(action))
+                await self.writer.patch(stores.replica_sets, key, bodies.replica_set_patch(action))
+                return None
             case DeleteReplicaSet():
                 return await self._delete(stores.replica_sets, metadata, action)
             case SwitchService():
                 key = Key(metadata.namespace, action.name)
                 patch = bodies.service_patch(action, metadata.name, self.names)
-                return await self.writer.patch(stores.services, key, patch)
+                await self.writer.patch(stores.services, key, patch)
+                return None
             case CreateAnalysisRun():
                 return await self._create_analysis_run(known.rollout, action)
             case TerminateAnalysisRun():
                 key = Key(metadata.namespace, action.name)
                 patch = {"metadata": {"uid": action.uid}, "spec": {"terminate": True}}
-                return await self.writer.patch(stores.runs, key, patch)
+                await self.writer.patch(stores.runs, key, patch)
+                return None
             case DeleteAnalysisRun():
                 return await self._delete(stores.runs, metadata, action)
+            case ScaleWorkload():
+                return await self._scale(metadata, action)
             case EvictPod():
                 return await self._evict(metadata, action)
         assert_never(action)

@@ -12,9 +12,23 @@ from typing import Any
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names, ObjectMeta
 from rollouts.api.parse import dump
 from rollouts.api.rollout import Rollout
-from rollouts.delivery.actions import CreateAnalysisRun, CreateReplicaSet, PatchReplicaSet, SwitchService
+from rollouts.delivery.actions import (
+    CreateAnalysisRun,
+    CreateReplicaSet,
+    PatchReplicaSet,
+    ScaleWorkload,
+    SwitchService,
+)
 
-__all__ = ["analysis_run", "release_service", "replica_set", "replica_set_patch", "service_patch"]
+__all__ = [
+    "analysis_run",
+    "release_service",
+    "replica_set",
+    "replica_set_patch",
+    "rollout_patch",
+    "scale_patch",
+    "service_patch",
+]
 
 Object = dict[str, Any]
 
@@ -71,6 +85,23 @@ def replica_set_patch(action: PatchReplicaSet) -> Object:
     if action.replicas is not None:
         patch["spec"] = {"replicas": action.replicas}
     return patch
+
+
+def rollout_patch(annotations: Mapping[str, str | None], rollout: ObjectMeta) -> Object:
+    return {
+        "metadata": {
+            "uid": rollout.uid,
+            "resourceVersion": rollout.resource_version,
+            "annotations": dict(annotations),
+        }
+    }
+
+
+def scale_patch(action: ScaleWorkload) -> Object:
+    return {
+        "metadata": {"uid": action.uid, "resourceVersion": action.resource_version},
+        "spec": {"replicas": action.replicas},
+    }
 
 
 def service_patch(action: SwitchService, rollout: str, names: Names) -> Object:

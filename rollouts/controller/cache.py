@@ -137,6 +137,12 @@ class Store(Generic[T]):
         self._tell(Change(key, old, None, origin))
         return True
 
+    def forget(self, key: Key) -> None:
+        """Nobody needs this object any more; whether it is still there is not known."""
+        old = self._records.get(key)
+        if old:
+            self._replace(key, old, None)
+
     def begin_sweep(self) -> None:
         """From here to `end_sweep` every tombstone is kept: an older page must not raise the dead."""
         self._sweeps += 1

@@ -5,7 +5,7 @@ So that a change of a shared object rings exactly those that name it. Decides no
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 __all__ = ["Links"]
@@ -33,6 +33,10 @@ class Links(Generic[S, T]):
             if not self._sources[target]:
                 del self._sources[target]
         return old ^ new
+
+    def __iter__(self) -> Iterator[T]:
+        """Everything that is named."""
+        return iter(tuple(self._sources))
 
     def targets(self, source: S) -> frozenset[T]:
         return self._targets.get(source, frozenset())

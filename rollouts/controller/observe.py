@@ -6,22 +6,24 @@ Pods are not in the stores, because only a restart needs them: the caller lists 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names
 from rollouts.api.rollout import RolloutSpec
 from rollouts.api.strategy import RolloutAnalysis
+from rollouts.controller import records
 from rollouts.controller.cache import Key, Record, Store
 from rollouts.controller.links import Links
 from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.runs import KnownRun
 from rollouts.delivery import snapshot
+from rollouts.delivery import workload as workloads
 from rollouts.delivery.snapshot import Snapshot
 from rollouts.errors import SpecError
 
-__all__ = ["Stores", "needs_pods", "observe", "service_names", "template_keys"]
+__all__ = ["Stores", "needs_pods", "observe", "resolved", "service_names", "template_keys"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,6 @@ def observe(
     *,
     names: Names,
     now: datetime,
-    pods: tuple[snapshot.Pod, ...] = (),
 ) -> Snapshot:
     key, rollout = record.key, known.rollout
     vouched = rollout.metadata.annotations.get(names.fast_rollback_annotation)
@@ -60,8 +61,16 @@ def observe(
         analysis_runs=tuple(r.value.view for r in stores.runs.owned_by(record.uid)),
         templates=_templates(stores, key.namespace, rollout.spec),
         fast_rollback=vouched == known.template.digest,
-        pods=pods,
     )
+
+
+def resolved(known: KnownRollout, found: snapshot.Workload | None) -> KnownRollout:
+    """The Rollout with the pod template that it takes from another object. Raises `SpecError`."""
+    spec = workloads.resolved(known.rollout.spec, found)
+    if spec is known.rollout.spec:
+        return known
+    template = records.pod_template(spec, known.status.collision_count)
+    return KnownRollout(replace(known.rollout, spec=spec), template)
 
 
 def needs_pods(known: KnownRollout, now: datetime) -> bool:

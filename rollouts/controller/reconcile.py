@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from rollouts.controller.links import Links
 from rollouts.controller.loop import NOTHING_MORE, Next
 from rollouts.controller.observe import Stores
 from rollouts.controller.records import KnownRollout, Malformed
+from rollouts.controller.workloads import Workloads
 from rollouts.controller.writes import Writer
 from rollouts.delivery import plan as delivery
 from rollouts.delivery import snapshot
@@ -46,6 +47,7 @@ class Reconciler:
     """Rollouts and the templates that their analyses are made of."""
     managed_services: Links[Key, Key]
     """Services and the Rollout that their annotation names."""
+    workloads: Workloads
     writer: Writer
     applier: Applier
     names: Names
@@ -55,6 +57,7 @@ class Reconciler:
         record = self.stores.rollouts.get(key)
         if record is None:
             self.templates_named.set(key, ())
+            self.workloads.follow(key, None)
             await self._release_services(key, still_named=frozenset())
             return NOTHING_MORE
         known = record.value
@@ -79,11 +82,15 @@ class Reconciler:
 
     async def _advance(self, record: Record[KnownRollout | Malformed], known: KnownRollout) -> Next:
         now = self.now()
-        pods = await self._pods(record, known.rollout) if observe.needs_pods(known, now) else ()
+        workload = await self._workload(record.key, known)
+        known = observe.resolved(known, workload)
         # Before the templates are looked at, so that one that is missing or malformed rings us when it changes.
         templates = observe.template_keys(self.stores, record.key.namespace, known.rollout.spec)
         self.templates_named.set(record.key, templates)
-        seen = observe.observe(self.stores, record, known, names=self.names, now=now, pods=pods)
+        seen = observe.observe(self.stores, record, known, names=self.names, now=now)
+        seen = replace(seen, workload=workload)
+        if observe.needs_pods(known, now):
+            seen = replace(seen, pods=await self._pods(record, known.rollout))
         plan = delivery.decide(seen)
         try:
             wrote = await self.applier.apply(known, plan)
@@ -92,6 +99,11 @@ class Reconciler:
             wrote = await self.applier.apply(known, plan)
         _log(record.key, known, plan, wrote=wrote)
         return Next(at=plan.requeue_at, again=wrote)
+
+    async def _workload(self, key: Key, known: KnownRollout) -> snapshot.Workload | None:
+        ref = known.rollout.spec.workload_ref
+        self.workloads.follow(key, ref)
+        return await self.workloads.find(key.namespace, ref) if ref else None
 
     async def _refuse(self, known: KnownRollout | Malformed, fault: SpecError) -> Next:
         plan = delivery.invalid(known.status, known.metadata.generation, fault, self.now())

@@ -20,7 +20,7 @@ from rollouts.api.parse import model_fields, parse, timestamp
 from rollouts.api.rollout import Rollout, RolloutSpec
 from rollouts.api.rollout_status import RolloutStatus
 from rollouts.controller.cache import Body, Record, Store, Trim
-from rollouts.delivery import snapshot
+from rollouts.delivery import snapshot, workload
 from rollouts.delivery.snapshot import PodTemplate
 from rollouts.errors import SpecError
 from rollouts.kube import resources
@@ -28,6 +28,7 @@ from rollouts.kube import resources
 __all__ = [
     "KnownRollout",
     "Malformed",
+    "pod_template",
     "replica_sets",
     "rollouts",
     "served_by",
@@ -38,7 +39,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class KnownRollout:
-    """A Rollout, with its pod template as ReplicaSets are compared with it."""
+    """A Rollout, with its pod template as ReplicaSets are compared with it.
+
+    One whose template is that of another object has none here: `observe.resolved` fills it in.
+    """
 
     rollout: Rollout
     template: PodTemplate
@@ -98,15 +102,24 @@ def _rollout(body: Body, old: Record[KnownRollout | Malformed] | None) -> KnownR
     before = old.value if old and old.generation == metadata.generation else None
     try:
         known = before if isinstance(before, KnownRollout) else None
-        spec = known.rollout.spec if known else parse(RolloutSpec, body.get("spec"), "spec")
+        spec = known.rollout.spec if known else _spec(body)
         same = known is not None and known.rollout.status.collision_count == status.collision_count
-        pod_template = known.template if known and same else _pod_template(spec, status.collision_count)
-        return KnownRollout(Rollout(metadata, spec, status), pod_template)
+        compared = known.template if known and same else pod_template(spec, status.collision_count)
+        return KnownRollout(Rollout(metadata, spec, status), compared)
     except SpecError as e:
         return Malformed(metadata, e.with_traceback(None), status)
 
 
-def _pod_template(spec: RolloutSpec, collision_count: int | None) -> PodTemplate:
+def _spec(body: Body) -> RolloutSpec:
+    spec = parse(RolloutSpec, body.get("spec"), "spec")
+    workload.check(spec)
+    return spec
+
+
+def pod_template(spec: RolloutSpec, collision_count: int | None) -> PodTemplate:
+    """How ReplicaSets are compared with this template. Raises `SpecError`."""
+    if not spec.template:
+        return PodTemplate(digest="", hash="")
     return PodTemplate(
         digest=podtemplate.digest(spec.template),
         hash=podtemplate.pod_template_hash(spec.template, collision_count),

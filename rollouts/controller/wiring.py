@@ -27,6 +27,7 @@ from rollouts.controller.parts import Environment, Part
 from rollouts.controller.queue import Queue
 from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.runs import KnownRun
+from rollouts.controller.workloads import Workloads
 from rollouts.controller.writes import Checkpoint, Writer, no_checkpoint
 from rollouts.delivery import snapshot
 from rollouts.errors import SpecError
@@ -66,7 +67,8 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
         settings.analysis_workers,
         providers.registry(prometheus_address=settings.prometheus_address or None),
     )
-    reconciler = _reconciler(environment, bell, checkpoint)
+    workloads = Workloads(environment.kube, settings.namespace, bell.rollouts.add)
+    reconciler = _reconciler(environment, bell, workloads, checkpoint)
     measurer = Measurer(
         stores.runs,
         bell.runs,
@@ -94,11 +96,13 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
                 measure.ORIGIN, bell.runs, measurer.reconcile, settings.analysis_workers, stores.runs.keys
             ),
         ),
-        close=measurer.close,
+        close=functools.partial(_close, measurer, workloads),
     )
 
 
-def _reconciler(environment: Environment, bell: _Bell, checkpoint: Checkpoint) -> reconcile.Reconciler:
+def _reconciler(
+    environment: Environment, bell: _Bell, workloads: Workloads, checkpoint: Checkpoint
+) -> reconcile.Reconciler:
     kube, names = environment.kube, environment.names
     writer = Writer(kube, origin=reconcile.ORIGIN, field_manager=reconcile.FIELD_MANAGER)
     applier = Applier(
@@ -107,6 +111,7 @@ def _reconciler(environment: Environment, bell: _Bell, checkpoint: Checkpoint) -
         recorder=Recorder(kube, resources.rollout(names.group), environment.metrics),
         names=names,
         instance_id=environment.settings.instance_id,
+        workloads=workloads,
         now=environment.now,
         checkpoint=checkpoint,
     )
@@ -114,6 +119,7 @@ def _reconciler(environment: Environment, bell: _Bell, checkpoint: Checkpoint) -
         stores=bell.stores,
         templates_named=bell.templates_named,
         managed_services=bell.managed_services,
+        workloads=workloads,
         writer=writer,
         applier=applier,
         names=names,
@@ -177,6 +183,11 @@ class _Bell:
         for record in (change.old, change.new):
             if record and record.owner_uid:
                 self.rollouts.add(Key(change.key.namespace, record.owner_name))
+
+
+async def _close(measurer: Measurer, workloads: Workloads) -> None:
+    await workloads.close()
+    await measurer.close()
 
 
 def _forget(metrics: Metrics, controller: str, change: Change[Any]) -> None:

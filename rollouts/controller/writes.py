@@ -11,7 +11,7 @@ from typing import Any
 
 from rollouts.controller.cache import Key, Record, Store
 from rollouts.errors import Conflict, NotFound, Rejected
-from rollouts.kube import Kube
+from rollouts.kube import Kube, Ref
 
 __all__ = ["Checkpoint", "Writer", "merge_difference", "no_checkpoint"]
 
@@ -40,8 +40,8 @@ class Writer:
 
     async def patch(
         self, store: Store[Any], key: Key, body: Mapping[str, Any], *, subresource: str = ""
-    ) -> None:
-        """A merge patch whose precondition is in `body`."""
+    ) -> Mapping[str, Any]:
+        """A merge patch whose precondition is in `body`; the object as it is then."""
         try:
             answer = await self.kube.merge_patch(
                 store.ref(key), body, field_manager=self._field_manager, subresource=subresource
@@ -50,6 +50,11 @@ class Writer:
             await self.look_again(store, key)
             raise
         self.saw(store, answer)
+        return answer
+
+    async def scale(self, ref: Ref, body: Mapping[str, Any]) -> None:
+        """A merge patch of a scale subresource; the object itself is not in the answer."""
+        await self.kube.merge_patch(ref, body, field_manager=self._field_manager, subresource="scale")
 
     async def delete(self, store: Store[Any], record: Record[Any], *, resource_version: str = "") -> None:
         """Delete; what is gone already is gone."""

@@ -100,8 +100,19 @@ class EvictPod:
     uid: str
 
 
+@dataclass(frozen=True, slots=True)
+class ScaleWorkload:
+    """Size of the Deployment in workloadRef, through its scale subresource."""
+
+    name: str
+    uid: str
+    resource_version: str
+    replicas: int
+
+
 Action = (
-    CreateReplicaSet
+    ScaleWorkload
+    | CreateReplicaSet
     | PatchReplicaSet
     | DeleteReplicaSet
     | SwitchService
@@ -116,8 +127,9 @@ Action = (
 class Plan:
     """What to do now, what to say, and when to look again (None: only when something changes).
 
-    Applied in the order actions, events, status; the status is patched only where it differs. `ended` is the
-    duration of the update that this plan ends, with how it ended.
+    Applied in the order annotations (of the Rollout itself; None removes one), actions, events, status; the
+    status is patched only where it differs. `ended` is the duration of the update that this plan ends, with
+    how it ended.
     """
 
     status: RolloutStatus
@@ -125,3 +137,4 @@ class Plan:
     events: tuple[Event, ...] = ()
     requeue_at: datetime | None = None
     ended: RolloutDuration | None = None
+    annotations: Mapping[str, str | None] = field(default_factory=dict)

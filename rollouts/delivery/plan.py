@@ -29,6 +29,7 @@ from rollouts.delivery import (
     status,
     validate,
     view,
+    workload,
 )
 from rollouts.delivery.actions import Action, Plan
 from rollouts.delivery.sets import Sets
@@ -191,6 +192,7 @@ def _assembled(
         *switched,
         *resized.down,
         *resized.late,
+        *workload.scaled(seen, now),
         *evictions,
         *started,
         *changes.outdated(seen, planned),
@@ -218,6 +220,7 @@ def _finished(
     now = draft.status
     if now.controller_pause and not now.pause_conditions and not view.is_held(seen, now):
         now = replace(now, controller_pause=False)
+    now = workload.observed(seen, now)
     now = status.finished(seen, now, waits_for_pods=waits_for_pods)
     facts = [*draft.events, *_timed_out(seen, now)]
     ordered = events.in_order(facts, first=not seen.old.stable_rs)
@@ -229,6 +232,7 @@ def _finished(
         events=told,
         requeue_at=_next(seen, now, draft, planned),
         ended=duration.ended(seen, now),
+        annotations=workload.marks(seen),
     )
 
 

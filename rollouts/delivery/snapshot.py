@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names
-from rollouts.api.rollout import Rollout
+from rollouts.api.rollout import LabelSelector, Rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,20 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
+class Workload:
+    """The object in workloadRef. `replicas` is None for one that has no pods of its own to give up."""
+
+    kind: str
+    name: str
+    uid: str
+    resource_version: str
+    generation: int
+    template: Mapping[str, Any] = field(default_factory=dict)
+    selector: LabelSelector = field(default_factory=LabelSelector)
+    replicas: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that one decision may look at.
 
@@ -125,4 +140,6 @@ class Snapshot:
     fast_rollback: bool = False
     """The Git half vouches for this pod template (`Names.fast_rollback_annotation` equals its digest)."""
     pods: tuple[Pod, ...] = ()
+    workload: Workload | None = None
+    """The object in workloadRef; its template and selector are in the rollout's spec already."""
     names: Names = field(default_factory=Names)

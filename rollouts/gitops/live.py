@@ -73,6 +73,9 @@ class Live:
     """The few that decide something here."""
     options: Options = options.DEFAULT
     deleting: bool = False
+    generation: int = 0
+    takes_from: tuple[str, str, str] | None = None
+    """Of a Rollout with a workloadRef: kind, name and observed generation of that object."""
     foreign: bytes = b""
     """Fields that managers other than ours hold outside of the status, by manager, as JSON."""
 
@@ -114,6 +117,8 @@ def trim(body: Body, names: Names) -> Live:
         annotations=_marks(metadata.get("annotations") or {}, names),
         options=options.of(metadata),
         deleting="deletionTimestamp" in metadata,
+        generation=metadata.get("generation", 0),
+        takes_from=_takes_from(body),
         foreign=_foreign(managed),
     )
 
@@ -244,6 +249,15 @@ def _is_autoscaled(managed: Any) -> bool:
         and "f:replicas" in ((m.get("fieldsV1") or {}).get("f:spec") or {})
         for m in managed
     )
+
+
+def _takes_from(body: Body) -> tuple[str, str, str] | None:
+    spec = body.get("spec")
+    ref = spec.get("workloadRef") if body["kind"] == "Rollout" and isinstance(spec, Mapping) else None
+    if not isinstance(ref, Mapping):
+        return None
+    observed = (body.get("status") or {}).get("workloadObservedGeneration", "")
+    return str(ref.get("kind", "")), str(ref.get("name", "")), str(observed)
 
 
 def _marks(annotations: Mapping[str, str], names: Names) -> Mapping[str, str]:

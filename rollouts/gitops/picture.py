@@ -5,8 +5,8 @@ Decides what counts as good, as failing and as awaited; not what follows from it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from rollouts.api.application_status import (
     FailureReason,
@@ -17,6 +17,7 @@ from rollouts.api.application_status import (
 )
 from rollouts.gitops import health, inventory
 from rollouts.gitops.diff import Change
+from rollouts.gitops.health import Health
 from rollouts.gitops.live import Live
 from rollouts.gitops.manifests import Manifest, ObjectKey
 from rollouts.gitops.snapshot import Snapshot
@@ -45,7 +46,7 @@ class Picture:
 
 def of(s: Snapshot, changes: tuple[Change, ...], leftovers: tuple[Live, ...]) -> Picture:
     changed = {c.manifest.key for c in changes}
-    views = [(m, s.live.get(m.key)) for m in s.declared.manifests]
+    views = [(m, _as_of_its_workload(s.live.get(m.key), s.live)) for m in s.declared.manifests]
     failing = [(live.health.failure, live) for _, live in views if live and live.health.failure]
     awaited = next(
         (_told(m.key, live) for m, live in views if not _is_well(live) and not _delivers(live)), ""
@@ -64,6 +65,20 @@ def of(s: Snapshot, changes: tuple[Change, ...], leftovers: tuple[Live, ...]) ->
         differing=tuple(str(key) for key in sorted(changed)),
         left_over=sum(1 for live in leftovers if not inventory.is_protected(live)),
     )
+
+
+def _as_of_its_workload(live: Live | None, every: Mapping[ObjectKey, Live]) -> Live | None:
+    """A Rollout is not promoted before it has seen the template that its workloadRef has now."""
+    if live is None or live.takes_from is None:
+        return live
+    kind, name, observed = live.takes_from
+    group = "" if kind == "PodTemplate" else "apps"
+    found = every.get(ObjectKey(group, kind, live.key.namespace, name))
+    if found is None or observed == str(found.generation) or live.health.failure:
+        return live
+    unseen = f"has not seen the latest template of {kind} {name}"
+    late = Health(HealthStatus.PROGRESSING, unseen, promoted=False, waits_for_delivery=True)
+    return replace(live, health=late)
 
 
 def _resource(m: Manifest, live: Live | None, is_changed: bool) -> ResourceStatus:  # noqa: FBT001

@@ -58,6 +58,7 @@ EVENT = Resource("", "v1", "events", "Event")
 REPLICA_SET = Resource("apps", "v1", "replicasets", "ReplicaSet")
 JOB = Resource("batch", "v1", "jobs", "Job")
 DEPLOYMENT = Resource("apps", "v1", "deployments", "Deployment")
+POD_TEMPLATE = Resource("", "v1", "podtemplates", "PodTemplate")
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 CUSTOM_RESOURCE_DEFINITION = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False

@@ -25,7 +25,7 @@ from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import RolloutStatus
 from rollouts.delivery import actions, plan
 from rollouts.delivery.actions import Plan
-from rollouts.delivery.snapshot import AnalysisRun, Pod, PodTemplate, ReplicaSet, Service, Snapshot
+from rollouts.delivery.snapshot import AnalysisRun, Pod, PodTemplate, ReplicaSet, Service, Snapshot, Workload
 
 
 @dataclass(slots=True)
@@ -100,6 +100,7 @@ class Cluster:
             for name in services
         }
         self.templates = dict(templates or {})
+        self.workload: Workload | None = None
         self.fast_rollback = False
         self.writes = 0
         self.status_writes = 0
@@ -128,6 +129,7 @@ class Cluster:
             templates=dict(self.templates),
             fast_rollback=self.fast_rollback,
             pods=self.pods() if due else (),
+            workload=self.workload,
             names=self.names,
         )
 
@@ -143,6 +145,9 @@ class Cluster:
 
     def apply(self, decided: Plan, *, upto: int | None = None) -> None:
         """Carries a plan out; with `upto` the controller dies after so many actions."""
+        if decided.annotations:
+            self.writes += 1
+            self._annotate_rollout(decided.annotations)
         for action in decided.actions[:upto]:
             self.act(action)
         if upto is not None:
@@ -181,12 +186,14 @@ class Cluster:
                 del self.runs[name]
             case actions.EvictPod(name=name):
                 self.evict(name)
+            case actions.ScaleWorkload():
+                self._scale_workload(action)
 
     def settle(self, limit: int = 100) -> int:
         """Decide and apply until nothing changes; how many plans it took."""
         for count in range(limit):
             decided = self.decide()
-            if not decided.actions and decided.status == self.rollout.status:
+            if not decided.actions and not decided.annotations and decided.status == self.rollout.status:
                 return count
             self.apply(decided)
         raise AssertionError(f"no fixpoint after {limit} plans: {self.decide()}")
@@ -291,6 +298,23 @@ class Cluster:
             rs.deadline = timestamp(value, key) if value else None
         else:
             raise AssertionError(f"unknown annotation {key}")
+
+    def _annotate_rollout(self, changed: Mapping[str, str | None]) -> None:
+        metadata = self.rollout.metadata
+        merged = {**metadata.annotations, **changed}
+        kept = {key: value for key, value in merged.items() if value is not None}
+        self.rollout = replace(self.rollout, metadata=replace(metadata, annotations=kept))
+
+    def _scale_workload(self, action: actions.ScaleWorkload) -> None:
+        found = self.workload
+        assert found is not None
+        assert (found.uid, found.resource_version) == (action.uid, action.resource_version)
+        self.workload = replace(
+            found,
+            replicas=action.replicas,
+            generation=found.generation + 1,
+            resource_version=str(int(found.resource_version) + 1),
+        )
 
     def _create_run(self, action: actions.CreateAnalysisRun) -> None:
         if action.name in self.runs:

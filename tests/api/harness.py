@@ -89,6 +89,7 @@ class Bench:
             "AnalysisTemplate": resources.analysis_template(self.group),
             "ClusterAnalysisTemplate": resources.cluster_analysis_template(self.group),
             "ReplicaSet": resources.REPLICA_SET,
+            "Deployment": resources.DEPLOYMENT,
             "Service": resources.SERVICE,
             "Secret": resources.SECRET,
             "Pod": resources.POD,

@@ -28,6 +28,9 @@ ORIGIN = "application"
 _RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 _UNUSED_SECONDS = 120.0
 
+_TEMPLATES = frozenset({"Deployment", "ReplicaSet", "PodTemplate"})
+"""Kinds whose generation says something to the Rollouts that take their template from them."""
+
 Ring = Callable[[Key], None]
 
 
@@ -236,4 +239,6 @@ def _seen(found: Live) -> tuple[object, ...]:
         found.is_autoscaled,
         found.deleting,
         found.options,
+        found.generation if found.key.kind in _TEMPLATES else 0,
+        found.takes_from,
     )

@@ -19,10 +19,7 @@ def test_a_page_tells_type_limits_and_default_of_a_field() -> None:
     page = reference.page(crd.ROLLOUT)
 
     assert "| `spec.replicas` | integer | Desired pods. At least 0. Default: `1`. |" in page
-    assert (
-        "| `spec.selector` | object | Selects the pods; must match the template's labels. Immutable. **Required.** |"
-        in page
-    )
+    assert "| `spec.strategy` | object | How an update is rolled out. **Required.** |" in page
     assert "| `spec.strategy.canary.steps[].setWeight` | integer |" in page
     assert "From 0 to 100." in page
     assert "| `spec.strategy.canary.steps[].pause.duration` | duration |" in page

@@ -135,6 +135,10 @@ def test_the_delivery_half_has_these_rights_and_no_others(render: Render) -> Non
     assert rules(objects, ("ClusterRole", "rollouts"), ("ClusterRole", "rollouts-cluster")) == {
         *((own, kind, verb) for kind in ("rollouts", "analysisruns", "analysistemplates") for verb in read),
         *((own, "clusteranalysistemplates", verb) for verb in read),
+        (own, "rollouts", "patch"),
+        *(("apps", "deployments", verb) for verb in read),
+        ("apps", "deployments/scale", "patch"),
+        *(("", "podtemplates", verb) for verb in read),
         *((own, f"{kind}/status", "patch") for kind in ("rollouts", "analysisruns")),
         *((own, f"{kind}/finalizers", "update") for kind in ("rollouts", "analysisruns")),
         *((own, "analysisruns", verb) for verb in ("create", "patch", "delete")),
