@@ -15,7 +15,7 @@ import httpx
 import tenacity
 
 from analysis.errors import ProviderError
-from analysis.providers.http import origin, trusted
+from analysis.providers import tls, wire
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 _ATTEMPTS = 3
@@ -35,6 +35,7 @@ class Request:
     content: bytes | None = None
     auth: httpx.Auth | tuple[str, str] | None = None
     insecure: bool = False
+    certificates: tls.Certificates = tls.NONE
     secrets: tuple[str, ...] = ()
 
 
@@ -71,7 +72,7 @@ def document(request: Request, seconds: float) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise ProviderError(f"the answer of {origin(request.url)} is not JSON") from None
+        raise ProviderError(f"the answer of {wire.origin(request.url)} is not JSON") from None
 
 
 def redacted(error: ProviderError, secrets: Iterable[str]) -> ProviderError:
@@ -94,11 +95,15 @@ def check_url(url: str) -> None:
 
 
 def _once(request: Request, ends_at: float, seconds: float) -> bytes:
-    where = origin(request.url)
+    where = wire.origin(request.url)
     left = max(0.05, ends_at - time.monotonic())
     try:
         with (
-            httpx.Client(verify=_verified(request.insecure), timeout=left, follow_redirects=True) as client,
+            httpx.Client(
+                verify=tls.context(request.certificates, insecure=request.insecure),
+                timeout=left,
+                follow_redirects=True,
+            ) as client,
             client.stream(
                 request.method,
                 request.url,
@@ -114,13 +119,9 @@ def _once(request: Request, ends_at: float, seconds: float) -> bytes:
     except httpx.TimeoutException:
         raise _late(where, seconds) from None
     except httpx.TransportError as error:
-        raise _Again(ProviderError(f"cannot connect to {where}: {_reason(error)}")) from None
+        raise _Again(ProviderError(f"cannot connect to {where}: {wire.reason(error)}")) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ProviderError(f"the request to {where} failed: {type(error).__name__}") from None
-
-
-def _verified(insecure: bool) -> bool | str:  # noqa: FBT001
-    return trusted(insecure=insecure)
 
 
 def _read(response: httpx.Response, ends_at: float, seconds: float) -> bytes:
@@ -130,7 +131,7 @@ def _read(response: httpx.Response, ends_at: float, seconds: float) -> bytes:
         if len(body) > MAX_ANSWER_BYTES:
             raise ProviderError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes; ask for less")
         if time.monotonic() > ends_at:
-            raise _late(origin(str(response.url)), seconds)
+            raise _late(wire.origin(str(response.url)), seconds)
     return bytes(body)
 
 
@@ -147,14 +148,3 @@ def _check(response: httpx.Response, body: bytes, where: str) -> None:
 
 def _late(where: str, seconds: float) -> ProviderError:
     return ProviderError(f"no complete answer from {where} within {seconds:g} s")
-
-
-def _reason(error: BaseException) -> str:
-    """The text of the operating system at the bottom of a chain of exceptions; never a URL."""
-    seen: BaseException | None = error
-    reason = type(error).__name__
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            reason = seen.strerror
-        seen = seen.__cause__ or seen.__context__
-    return reason[:_SHOWN_BODY]

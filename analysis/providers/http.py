@@ -1,16 +1,14 @@
 """HTTP for providers that speak it through requests: bounded in time and size, honest about failures.
 
-Decided here: which certificates are trusted, how much of an answer is read and for how long, how a failure is
-worded. A timeout of requests starts anew with every packet, so the deadline is watched while reading, too.
+Decided here: how much of an answer is read and for how long, how a failure is worded. A timeout of requests starts anew with every packet, so the deadline is watched while reading, too.
 """
 
 from __future__ import annotations
 
-import os
+import ssl
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -18,9 +16,9 @@ from urllib3.exceptions import ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
 
 from analysis.errors import ProviderError
+from analysis.providers import wire
 
 _CHUNK = 16_384
-_SHOWN_REASON = 200
 
 
 class AnswerTooLarge(Exception):
@@ -57,10 +55,11 @@ class _BoundedBody:
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Transport whose answers are bounded in size and in time."""
+    """Transport whose answers are bounded in size and in time, with certificates as `context` says."""
 
-    def __init__(self, *, max_bytes: int, seconds: float) -> None:
+    def __init__(self, *, max_bytes: int, seconds: float, context: ssl.SSLContext) -> None:
         self._max_bytes = max_bytes
+        self._context = context
         self._ends_at = time.monotonic() + seconds
         super().__init__()
 
@@ -70,46 +69,26 @@ class BoundedAdapter(HTTPAdapter):
         response.raw = _BoundedBody(response.raw, self._max_bytes, self._ends_at)
         return response
 
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Connections have our context; what requests would make of verify and cert does not count."""
+        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host, {"ssl_context": self._context}
 
-def trusted(*, insecure: bool) -> bool | str:
-    """What requests is to verify certificates against.
-
-    requests knows REQUESTS_CA_BUNDLE only; SSL_CERT_FILE and SSL_CERT_DIR are what everything else honours.
-    """
-    if insecure:
-        return False
-    if os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE"):
-        return True
-    return os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR") or True
-
-
-def origin(address: str) -> str:
-    """Scheme, host and port of a URL, without the user and password that may stand in it."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Nothing: the context knows."""
 
 
 def failure(error: requests.RequestException, address: str, seconds: float) -> ProviderError:
     """A request that got no answer, in words without secrets."""
-    where = origin(address)
+    where = wire.origin(address)
     match error:
         case requests.exceptions.Timeout():
             return ProviderError(f"no answer from {where} within {seconds:g} s")
         case requests.exceptions.SSLError():
-            return ProviderError(f"TLS with {where} failed: {_reason(error)}")
+            return ProviderError(f"TLS with {where} failed: {wire.reason(error)}")
         case requests.exceptions.ConnectionError():
-            return ProviderError(f"cannot connect to {where}: {_reason(error)}")
+            return ProviderError(f"cannot connect to {where}: {wire.reason(error)}")
         case _:
             return ProviderError(f"the request to {where} failed: {type(error).__name__}")
-
-
-def _reason(error: BaseException) -> str:
-    """The text of the operating system at the bottom of a chain of exceptions; never a URL."""
-    seen: BaseException | None = error
-    reason = type(error).__name__
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            reason = seen.strerror
-        inner = getattr(seen, "reason", None) or next(iter(seen.args), None)
-        seen = inner if isinstance(inner, BaseException) else seen.__cause__ or seen.__context__
-    return reason[:_SHOWN_REASON]

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.errors import ProviderError
-from analysis.providers import client, fields
+from analysis.providers import client, fields, tls
 
 _EARLY = 30.0  # seconds before its end a token is replaced
 _UNSAID = 60.0  # how long a token is kept whose life the server does not tell
@@ -30,6 +30,7 @@ class Client:
     client_secret: str
     scopes: tuple[str, ...] = ()
     insecure: bool = False
+    certificates: tls.Certificates = tls.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,9 @@ class Tokens:
         return known.text
 
 
-def parse(authentication: Mapping[str, object], where: str, *, insecure: bool) -> Client | None:
+def parse(
+    authentication: Mapping[str, object], where: str, *, insecure: bool, certificates: tls.Certificates
+) -> Client | None:
     """The client that the settings describe, if they do."""
     spec = fields.mapping(authentication, "oauth2", where)
     if not fields.text(spec, "tokenUrl", where):
@@ -73,6 +76,7 @@ def parse(authentication: Mapping[str, object], where: str, *, insecure: bool) -
         client_secret=fields.required(spec, "clientSecret", f"{where}.oauth2", remedy),
         scopes=tuple(map(str, scopes)),
         insecure=insecure,
+        certificates=certificates,
     )
 
 
@@ -85,6 +89,7 @@ def _asked(who: Client, seconds: float) -> _Token:
         content=urllib.parse.urlencode(form).encode(),
         auth=(urllib.parse.quote_plus(who.client_id), urllib.parse.quote_plus(who.client_secret)),
         insecure=who.insecure,
+        certificates=who.certificates,
         secrets=(who.client_secret,),
     )
     begun = time.monotonic()

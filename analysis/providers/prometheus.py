@@ -21,7 +21,7 @@ from urllib3.util.retry import Retry
 from analysis import instants
 from analysis.errors import ConditionError, ProviderError
 from analysis.language import values
-from analysis.providers import http, oauth2, prometheus_spec, sigv4
+from analysis.providers import http, oauth2, prometheus_spec, sigv4, tls, wire
 from analysis.providers.aws import Session
 from analysis.providers.prometheus_spec import Settings
 from analysis.providers.result import ProviderResult
@@ -66,13 +66,12 @@ class Prometheus:
         with requests.Session() as session:
             # The client hands out data.result only; type and warnings are read from the response itself.
             session.hooks["response"].append(lambda response, **_: answers.append(response))
-            session.verify = http.trusted(insecure=settings.insecure)
             try:
                 _send(self._client(session, settings, seconds), settings, seconds, self.at)
             except PrometheusApiClientException:
                 raise _refused(answers[-1], settings.address) from None
             except http.DeadlinePassed:
-                where = http.origin(settings.address)
+                where = wire.origin(settings.address)
                 raise ProviderError(f"no complete answer from {where} within {seconds:g} s") from None
             except http.AnswerTooLarge:
                 raise ProviderError(
@@ -95,7 +94,8 @@ class Prometheus:
             session=session,
             timeout=seconds,
         )
-        bounded = http.BoundedAdapter(max_bytes=self.max_answer_bytes, seconds=seconds)
+        context = tls.context(settings.certificates, insecure=settings.insecure)
+        bounded = http.BoundedAdapter(max_bytes=self.max_answer_bytes, seconds=seconds, context=context)
         for prefix in (settings.address, "http://", "https://"):
             session.mount(prefix, bounded)
         return client
@@ -151,12 +151,12 @@ def _instant(field: str, expression: str, now: datetime) -> datetime:
 
 
 def _not_prometheus(address: str) -> ProviderError:
-    return ProviderError(f"the answer of {http.origin(address)} is not that of a Prometheus query API")
+    return ProviderError(f"the answer of {wire.origin(address)} is not that of a Prometheus query API")
 
 
 def _refused(response: requests.Response, address: str) -> ProviderError:
     """An error status, with the words of Prometheus if there are any."""
-    where, status = http.origin(address), f"HTTP {response.status_code} {response.reason or ''}".strip()
+    where, status = wire.origin(address), f"HTTP {response.status_code} {response.reason or ''}".strip()
     if response.status_code in {401, 403}:
         return ProviderError(f"{where} refuses the credentials: {status}")
     try:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from analysis import durations
 from analysis.errors import ProviderError
-from analysis.providers import oauth2
+from analysis.providers import oauth2, tls
 from analysis.providers.aws import Identity
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
@@ -40,6 +40,7 @@ class Settings:
     query: str
     timeout: float
     insecure: bool
+    certificates: tls.Certificates
     headers: Sequence[tuple[str, str]]
     basic_auth: tuple[str, str] | None
     oauth2: oauth2.Client | None
@@ -50,15 +51,16 @@ class Settings:
 def parse(spec: Mapping[str, object], default_address: str | None) -> Settings:
     """The settings of a metric; ProviderError for a field that cannot work."""
     authentication = _mapping(spec, "authentication")
-    insecure = spec.get("insecure") is True
+    insecure, certificates = spec.get("insecure") is True, tls.parse(spec, "prometheus")
     found = Settings(
         address=_address(_text(spec, "address") or default_address or ""),
         query=_required(spec, "query", "write the PromQL query to measure"),
         timeout=_timeout(spec.get("timeout")),
         insecure=insecure,
+        certificates=certificates,
         headers=_headers(spec.get("headers")),
         basic_auth=_basic_auth(authentication),
-        oauth2=oauth2.parse(authentication, _WHERE, insecure=insecure),
+        oauth2=oauth2.parse(authentication, _WHERE, insecure=insecure, certificates=certificates),
         sigv4=_sigv4(authentication),
         range=_range(_mapping(spec, "rangeQuery")),
     )

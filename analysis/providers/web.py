@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from analysis.errors import ProviderError
 from analysis.language import values
-from analysis.providers import client, fields, jsonpath, oauth2
+from analysis.providers import client, fields, jsonpath, oauth2, tls
 from analysis.providers.result import ProviderResult
 
 _WHERE = "web"
@@ -41,8 +41,10 @@ class Web:
         headers = dict(fields.headers(spec, _WHERE))
         secrets = [part for value in headers.values() for part in (value, *value.split())]
         authentication = fields.mapping(spec, "authentication", _WHERE)
-        insecure = spec.get("insecure") is True
-        who = oauth2.parse(authentication, f"{_WHERE}.authentication", insecure=insecure)
+        insecure, certificates = spec.get("insecure") is True, tls.parse(spec, _WHERE)
+        who = oauth2.parse(
+            authentication, f"{_WHERE}.authentication", insecure=insecure, certificates=certificates
+        )
         if who is not None:
             token = self._tokens.token(who, seconds)
             headers["Authorization"] = f"Bearer {token}"
@@ -59,6 +61,7 @@ class Web:
             content=content,
             auth=user if all(user) else None,
             insecure=insecure,
+            certificates=certificates,
             secrets=(*secrets, user[1]),
         )
 

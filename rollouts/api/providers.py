@@ -52,6 +52,14 @@ class Authentication:
 
 
 @dataclass(frozen=True, slots=True)
+class CertSecretRef:
+    """A Secret in the namespace of the run: `ca.crt`, trusted beside the usual authorities, or `tls.crt` with
+    `tls.key`, shown to the server, or both."""
+
+    name: Annotated[str, Field("Name of the Secret.", min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
 class PrometheusRangeQuery:
     start: Annotated[str, Field('Start of the range: an expression such as now() - duration("5m").')] = ""
     end: Annotated[str, Field("End of the range. Default: now().")] = ""
@@ -69,6 +77,10 @@ class PrometheusMetric:
     )
     insecure: Annotated[bool, Field("Do not check the server's certificate.")] = False
     headers: Annotated[tuple[WebMetricHeader, ...], Field("Headers to send.")] = ()
+    cert_secret_ref: Annotated[
+        CertSecretRef | None,
+        Field("Secret with ca.crt, a private authority, and/or tls.crt and tls.key, a client certificate."),
+    ] = None
     authentication: Annotated[Authentication | None, Field("How to log in.")] = None
     range_query: Annotated[PrometheusRangeQuery | None, Field("Query a range instead of an instant.")] = None
 
@@ -93,6 +105,10 @@ class WebMetric:
         str, Field("What of the answer the result is, such as {$.data.ok}. Default: all.")
     ] = ""
     insecure: Annotated[bool, Field("Do not check the server's certificate.")] = False
+    cert_secret_ref: Annotated[
+        CertSecretRef | None,
+        Field("Secret with ca.crt, a private authority, and/or tls.crt and tls.key, a client certificate."),
+    ] = None
     authentication: Annotated[Authentication | None, Field("How to log in.")] = None
 
 

@@ -8,20 +8,14 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from analysis import providers
 from analysis.errors import ProviderError
-from analysis.providers import http
 from analysis.providers.prometheus import Prometheus
 from analysis.providers.result import ProviderResult
 from tests.unit.analysis.answering import Answer, Server, body, document, serve, success, vector
@@ -238,33 +232,6 @@ def test_plain_http_behind_https_is_a_tls_failure() -> None:
             Prometheus().query({"address": address, "query": "up"}, DEADLINE)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that nobody has signed, with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    encoding = serialization.Encoding.PEM
-    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(signed.public_bytes(encoding) + private)
-    return path
-
-
 def test_tls_is_checked_against_ssl_cert_file(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
@@ -355,16 +322,3 @@ def test_the_text_of_an_error_is_short() -> None:
 def test_the_resolved_query_is_worth_showing() -> None:
     assert Prometheus().metadata({"query": "up"}) == {"ResolvedPrometheusQuery": "up"}
     assert Prometheus().metadata({}) == {}
-
-
-def test_certificates_are_trusted_as_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
-        monkeypatch.delenv(name, raising=False)
-    assert http.trusted(insecure=False) is True
-    monkeypatch.setenv("SSL_CERT_DIR", "/certs")
-    assert http.trusted(insecure=False) == "/certs"
-    monkeypatch.setenv("SSL_CERT_FILE", "/certs/ca.pem")
-    assert http.trusted(insecure=False) == "/certs/ca.pem"
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/other.pem")
-    assert http.trusted(insecure=False) is True
-    assert http.trusted(insecure=True) is False
