@@ -14,7 +14,7 @@ from rollouts.api.analysis import (
 )
 from rollouts.api.meta import ObjectMeta
 from rollouts.api.parse import parse
-from rollouts.api.rollout import LabelSelector, RollbackWindow, Rollout, RolloutSpec
+from rollouts.api.rollout import Bake, LabelSelector, RollbackWindow, Rollout, RolloutSpec
 from rollouts.api.strategy import (
     BlueGreenStrategy,
     CanaryStep,
@@ -111,6 +111,10 @@ def pod_template(version: str, name: str = "web") -> Mapping[str, Any]:
         "metadata": {"labels": {"app": name}},
         "spec": {"containers": [{"name": name, "image": f"shop/{name}:{version}"}]},
     }
+
+
+def bake(seconds: float | None, analysed: RolloutAnalysis | None = None) -> Bake:
+    return Bake(None if seconds is None else timedelta(seconds=seconds), analysed)
 
 
 def window(revisions: int) -> RollbackWindow:

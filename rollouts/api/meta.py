@@ -124,6 +124,7 @@ class Reason(StrEnum):
     RESUMED = "RolloutResumed"
     ABORTED = "RolloutAborted"
     RETRIED = "RolloutRetry"
+    BAKING = "RolloutBaking"
     SKIP_STEPS = "SkipSteps"
     SWITCH_SERVICE = "SwitchService"
     ANALYSIS_RUN_RUNNING = "AnalysisRunRunning"

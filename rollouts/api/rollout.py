@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
 from rollouts.api.meta import ObjectMeta
 from rollouts.api.rollout_status import RolloutStatus
 from rollouts.api.schema import Field, Rule
-from rollouts.api.strategy import RolloutStrategy
+from rollouts.api.strategy import RolloutAnalysis, RolloutStrategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,19 @@ class ObjectRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Bake:
+    """After an update has reached everybody, before it is stable: it can still go back."""
+
+    RULES = (Rule("has(self.duration) || has(self.analysis)", "a bake has a duration, an analysis or both"),)
+
+    duration: Annotated[timedelta | None, Field("How long the new revision serves everybody before.")] = None
+    analysis: Annotated[
+        RolloutAnalysis | None,
+        Field("Analysis of that time. One without an end is ended with the duration."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutSpec:
     RULES = (
         Rule("has(self.template) || has(self.workloadRef)", "one of template and workloadRef must be set"),
@@ -110,6 +123,16 @@ class RolloutSpec:
     restart_at: Annotated[datetime | None, Field("Restart every pod that was created before this time.")] = (
         None
     )
+    bake: Annotated[
+        Bake | None, Field("Serve everybody for a while before the new revision is stable (ours).")
+    ] = None
+    analyze_initial_deploy: Annotated[
+        bool,
+        Field(
+            "Run analyses on the first deployment, too (ours). All replicas come up at once, pauses are "
+            "left out, and only a success makes it stable."
+        ),
+    ] = False
     rollback_window: Annotated[RollbackWindow | None, Field("Fast rollback to recent revisions.")] = None
     analysis: Annotated[AnalysisRunStrategy, Field("AnalysisRuns to keep.")] = field(
         default_factory=AnalysisRunStrategy

@@ -98,6 +98,12 @@ class BlueGreenStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class BakeStatus:
+    started_at: Annotated[datetime, Field("When the update had reached everybody.")]
+    analysis_run_status: Annotated[RolloutAnalysisRunStatus | None, Field("AnalysisRun of the bake.")] = None
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutDuration:
     rollout_started_at: Annotated[datetime | None, Field("When this update started.")] = None
     manual_pause_started_at: Annotated[datetime | None, Field("Since when a person is waited for.")] = None
@@ -184,5 +190,6 @@ class RolloutStatus:
     blue_green: Annotated[BlueGreenStatus, Field("Blue-green state.")] = field(
         default_factory=BlueGreenStatus
     )
+    bake: Annotated[BakeStatus | None, Field("The bake after the last step.")] = None
     conditions: Annotated[tuple[Condition, ...], Field("Conditions.")] = ()
     duration: Annotated[RolloutDuration | None, Field("When the update started and ended.")] = None

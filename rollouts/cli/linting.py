@@ -321,6 +321,7 @@ def references(spec: RolloutSpec) -> Iterator[AnalysisTemplateRef]:
         analyses.extend((canary.analysis, *(step.analysis for step in canary.steps)))
     if blue_green:
         analyses.extend((blue_green.pre_promotion_analysis, blue_green.post_promotion_analysis))
+    analyses.append(spec.bake.analysis if spec.bake else None)
     return (ref for analysis in analyses if analysis for ref in analysis.templates)
 
 

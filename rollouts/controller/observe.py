@@ -150,5 +150,7 @@ def _analyses(spec: RolloutSpec) -> Iterator[RolloutAnalysis]:
         yield from (step.analysis for step in canary.steps if step.analysis)
         if canary.analysis:
             yield canary.analysis
+    if spec.bake and spec.bake.analysis:
+        yield spec.bake.analysis
     if blue_green:
         yield from (a for a in (blue_green.pre_promotion_analysis, blue_green.post_promotion_analysis) if a)

@@ -85,6 +85,7 @@ def _reason(seen: View, status: RolloutStatus, reason: str, because: str) -> Abo
     index = status.current_step_index
     at_step = index is not None and index < len(seen.steps)
     where = f" at {_step(seen, index)}" if at_step and index is not None else ""
+    where = " during its bake" if status.bake else where
     stable = seen.sets.stable
     back = (
         f"going back to revision {stable.revision}" if stable else "there is no stable revision to go back to"

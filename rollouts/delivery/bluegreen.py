@@ -28,7 +28,7 @@ def active(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> st
             return seen.hash if _serves(seen, current) else selected
         case Mode.ABORTED:
             return stable.pod_template_hash if stable and _serves(seen, stable) else selected
-        case Mode.INITIAL:
+        case Mode.INITIAL | Mode.PROVING:
             return selected
         case Mode.FAST | Mode.STEPPING:
             # a selector that somebody edited goes back to what serves
@@ -63,8 +63,9 @@ def walk(seen: View, strategy: BlueGreenStrategy, draft: Draft, planned: Sets) -
 def compiled(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> tuple[Step, ...]:
     """The steps that are left."""
     growing: tuple[Step, ...] = (Grow(seen.replicas), Switch())
-    if view.mode(seen, status) is not Mode.STEPPING:
+    if not view.is_analysed(seen, status):
         return growing
+    proving = view.mode(seen, status) is Mode.PROVING
     after = _analyses(seen, runs.RunType.POST_PROMOTION)
     if status.blue_green.active_selector == seen.hash:
         return after
@@ -72,9 +73,10 @@ def compiled(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> 
         return (*growing, *after)
     # Once the analysis or the pause has begun, a pod that restarts does not begin them again.
     begun = status.controller_pause or status.blue_green.pre_promotion_analysis_run_status is not None
-    preview = () if begun else (Grow(_preview(seen, strategy)),)
+    preview = () if begun else (Grow(seen.replicas if proving else _preview(seen, strategy)),)
+    manual = () if proving else _wait(strategy)
     before = _analyses(seen, runs.RunType.PRE_PROMOTION)
-    return (*preview, *before, *_wait(strategy), Accept(), *growing, *after)
+    return (*preview, *before, *manual, Accept(), *growing, *after)
 
 
 def retire(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus, planned: Sets) -> Sets:

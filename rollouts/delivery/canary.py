@@ -14,14 +14,14 @@ from rollouts.delivery import replicas, runs, view
 from rollouts.delivery.events import StepCompleted
 from rollouts.delivery.replicas import Pair
 from rollouts.delivery.sets import Sets
-from rollouts.delivery.steps import Analyse, Step, Wait, Weigh, take
+from rollouts.delivery.steps import Analyse, Grow, Step, Wait, Weigh, take
 from rollouts.delivery.view import Draft, Mode, View
 
 
 def weight(seen: View, status: RolloutStatus) -> int:
     """Percent of the pods that should be of the current set now."""
     match view.mode(seen, status):
-        case Mode.INITIAL | Mode.PROMOTED | Mode.FAST:
+        case Mode.INITIAL | Mode.PROMOTED | Mode.FAST | Mode.PROVING:
             return 100
         case Mode.ABORTED:
             return 0
@@ -50,8 +50,11 @@ def walk(seen: View, draft: Draft, planned: Sets) -> tuple[Draft, Step | None]:
     is done for a step, so that after a crash the pods are never ahead of the status.
     """
     index = draft.status.current_step_index or 0
+    proving = view.mode(seen, draft.status) is Mode.PROVING
     while index < len(seen.steps):
         step = compiled(seen, index)
+        if proving and isinstance(step, Weigh | Wait):
+            step = Grow(seen.replicas)  # there is nobody else to serve, and nothing to wait for
         taken = take(seen, draft, planned, step)
         if not taken.reached:
             return taken.draft, step

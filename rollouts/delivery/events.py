@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rollouts.api.meta import DEFAULT_GROUP, Names, Reason
 from rollouts.delivery.actions import Event, EventType
 
-_OURS = frozenset({Reason.RETRIED, Reason.PROGRESS_DEADLINE_EXCEEDED})
+_OURS = frozenset({Reason.RETRIED, Reason.BAKING, Reason.PROGRESS_DEADLINE_EXCEEDED})
 """Reasons that Argo Rollouts uses in conditions only, never for events."""
 _TELLING = frozenset({Reason.NEW_REPLICA_SET, Reason.STEP_COMPLETED, Reason.COMPLETED, Reason.ABORTED})
 """Facts that imply a change of sizes: a scaling told beside them is noise."""

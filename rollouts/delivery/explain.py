@@ -74,6 +74,7 @@ def _canary(spec: RolloutSpec, canary: CanaryStrategy, templates: Templates) -> 
     if canary.analysis is not None:
         start = canary.analysis.starting_step or 0
         notes.append(_beside(canary.analysis, start, sum(passed[start:], _NONE), templates, ended=not waits))
+    notes.extend(_baked(spec, templates))
     return Explanation(earliest, tuple(waits), tuple(notes), goal)
 
 
@@ -93,12 +94,23 @@ def _blue_green(spec: RolloutSpec, strategy: BlueGreenStrategy, templates: Templ
     if after is not None:
         shortest = _shortest(_metrics(after, templates))
         notes.append(f"is analysed for {words(shortest)} at least after the switch")
+    notes.extend(_baked(spec, templates))
     return Explanation(earliest, tuple(waits), tuple(notes), goal="switches users over")
 
 
 def _held(spec: RolloutSpec) -> Iterator[str]:
     if spec.paused:
         yield "does not begin while spec.paused is true"
+
+
+def _baked(spec: RolloutSpec, templates: Templates) -> Iterator[str]:
+    if spec.bake is not None:
+        analysis = spec.bake.analysis
+        analysed = _shortest(_metrics(analysis, templates)) if analysis else _NONE
+        length = max(spec.bake.duration or _NONE, analysed)
+        yield f"bakes for {words(length)} at least after that, and can still go back"
+    if spec.analyze_initial_deploy:
+        yield "analyses the first deployment, too"
 
 
 def _endless(steps: Iterable[CanaryStep]) -> list[int]:

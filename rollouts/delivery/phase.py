@@ -15,6 +15,8 @@ from rollouts.api.rollout_status import CanaryStatus, PauseCondition, PauseReaso
 from rollouts.delivery import duration, events, progress, runs, view
 from rollouts.delivery.view import Draft, Mode, View
 
+_STEPS_COUNT = (Mode.STEPPING, Mode.PROVING, Mode.ABORTED)
+
 
 def begin(seen: View) -> Draft:
     """The old status brought up to what Git and people have asked for since."""
@@ -50,7 +52,7 @@ def doubt(seen: View, draft: Draft) -> Draft:
 
 def judged(seen: View, status: RolloutStatus) -> Iterator[runs.Slot]:
     """The slots whose verdict counts now."""
-    if view.mode(seen, status) is not Mode.STEPPING:
+    if not view.is_analysed(seen, status):
         return
     index = status.current_step_index
     for slot in runs.slots(seen):
@@ -62,6 +64,8 @@ def judged(seen: View, status: RolloutStatus) -> Iterator[runs.Slot]:
             case runs.RunType.PRE_PROMOTION if status.blue_green.active_selector == seen.hash:
                 continue
             case runs.RunType.POST_PROMOTION if status.blue_green.active_selector != seen.hash:
+                continue
+            case runs.RunType.BAKE if status.bake is None:
                 continue
             case _:
                 yield slot
@@ -109,6 +113,7 @@ def _from_the_start(seen: View, old: RolloutStatus) -> RolloutStatus:
         attempt=old.attempt + 1,
         last_progress_at=None,
         best_available=0,
+        bake=None,
     )
     return replace(status, current_step_index=first_step(seen, status))
 
@@ -156,7 +161,7 @@ def _adjusted(seen: View, old: RolloutStatus) -> RolloutStatus:
 
 def _index(seen: View, status: RolloutStatus) -> int | None:
     """The step index of the status, where the mode leaves a choice and as far as there are steps."""
-    is_over = status.aborted_at is not None or view.mode(seen, status) not in (Mode.STEPPING, Mode.ABORTED)
+    is_over = status.aborted_at is not None or view.mode(seen, status) not in _STEPS_COUNT
     if is_over or status.current_step_index is None or not seen.steps:
         return first_step(seen, status)
     return max(0, min(status.current_step_index, len(seen.steps)))
@@ -178,7 +183,9 @@ def _skipped_to(seen: View, status: RolloutStatus, index: int | None) -> Rollout
     if status.step:
         status = replace(status, pause_conditions=(), controller_pause=False)
         status = runs.record(status, runs.RunType.STEP, None)
-    return replace(status, current_step_index=index, current_step_started_at=seen.now, best_available=0)
+    return replace(
+        status, current_step_index=index, current_step_started_at=seen.now, best_available=0, bake=None
+    )
 
 
 def first_step(seen: View, status: RolloutStatus) -> int | None:

@@ -16,6 +16,7 @@ from rollouts.api.meta import Reason
 from rollouts.api.rollout_status import CanaryStatus, PauseReason, RolloutAnalysisRunStatus, RolloutStatus
 from rollouts.delivery import (
     abort,
+    bake,
     bluegreen,
     canary,
     changes,
@@ -32,6 +33,7 @@ from rollouts.delivery import (
     workload,
 )
 from rollouts.delivery.actions import Action, Plan
+from rollouts.delivery.bake import Baking
 from rollouts.delivery.sets import Sets
 from rollouts.delivery.snapshot import ReplicaSet, Snapshot
 from rollouts.delivery.steps import Analyse, Step, Wait
@@ -51,10 +53,13 @@ def decide(snapshot: Snapshot) -> Plan:
     restarting = restart.due(seen, draft.status, planned)
     is_at_the_end = seen.canary is None or canary.weight(seen, draft.status) == 100
     draft, blocked_on = _walked(seen, draft, planned)
+    baking = None
     if is_at_the_end and blocked_on is None:
-        draft = _promoted(seen, draft)
+        draft, baking = _completed(seen, draft)
     planned = _annotated(seen, draft.status, _retired(seen, draft.status, planned))
-    return _assembled(seen, _restarted(draft, restarting), planned, blocked_on, restarting.evictions)
+    return _assembled(
+        seen, _restarted(draft, restarting), planned, blocked_on or baking, restarting.evictions
+    )
 
 
 def collided(snapshot: Snapshot) -> Plan:
@@ -92,11 +97,16 @@ def _may_go_on(seen: View, now: RolloutStatus) -> bool:
     return under_way and not (now.abort or doubtful or view.is_held(seen, now))
 
 
+def _completed(seen: View, draft: Draft) -> tuple[Draft, Baking | None]:
+    """All steps are taken: once all its pods are available and the bake is over, the set is stable."""
+    if not _may_go_on(seen, draft.status) or not _is_whole(seen, draft.status):
+        return draft, None
+    draft, baking = bake.left(seen, draft)
+    return (draft, baking) if baking else (_promoted(seen, draft), None)
+
+
 def _promoted(seen: View, draft: Draft) -> Draft:
-    """The current set becomes stable once all steps are taken and all its pods are available."""
     now = draft.status
-    if not _may_go_on(seen, now) or not _is_whole(seen, now):
-        return draft
     status_now = replace(
         now,
         duration=duration.promoted(seen, now),
@@ -105,6 +115,7 @@ def _promoted(seen: View, draft: Draft) -> Draft:
         current_step_index=len(seen.steps) if seen.steps else None,
         canary=CanaryStatus(weights=now.canary.weights),
         blue_green=replace(now.blue_green, scale_up_preview_check_point=False),
+        bake=None,
     )
     told = f"Revision {seen.revision} ({seen.hash}) is stable: {_why_promoted(seen, now)}"
     return draft.to(status_now, events.normal(Reason.COMPLETED, told))
@@ -119,7 +130,7 @@ def _is_whole(seen: View, now: RolloutStatus) -> bool:
 
 def _why_promoted(seen: View, now: RolloutStatus) -> str:
     match view.mode(seen, now):
-        case Mode.INITIAL:
+        case Mode.INITIAL | Mode.PROVING:
             return "first deployment"
         case Mode.FAST:
             return "full promotion on request" if now.promote_full else "fast rollback"
@@ -147,7 +158,7 @@ def _sized_for(seen: View, rs: ReplicaSet) -> ReplicaSet:
     return replace(rs, desired_replicas=seen.replicas)
 
 
-def _analysed(seen: View, draft: Draft, blocked_on: Step | None) -> tuple[Draft, tuple[Action, ...]]:
+def _analysed(seen: View, draft: Draft, blocked_on: Step | Baking | None) -> tuple[Draft, tuple[Action, ...]]:
     """Runs that start now, and the status of those that go on."""
     now = _refreshed(seen, draft.status)
     started: list[Action] = []
@@ -160,11 +171,12 @@ def _analysed(seen: View, draft: Draft, blocked_on: Step | None) -> tuple[Draft,
     return replace(draft, status=now, events=(*runs.told(seen.old, now), *draft.events)), tuple(started)
 
 
-def _live(seen: View, now: RolloutStatus, blocked_on: Step | None) -> list[runs.Slot]:
-    if not _may_go_on(seen, now) or view.mode(seen, now) is not Mode.STEPPING:
+def _live(seen: View, now: RolloutStatus, blocked_on: Step | Baking | None) -> list[runs.Slot]:
+    if not _may_go_on(seen, now) or not view.is_analysed(seen, now):
         return []
     background = [slot for slot in phase.judged(seen, now) if slot.type is runs.RunType.BACKGROUND]
-    return [*background, *([blocked_on.slot] if isinstance(blocked_on, Analyse) else [])]
+    here = blocked_on.slot if isinstance(blocked_on, Analyse | Baking) else None
+    return [*background, *([here] if here else [])]
 
 
 def _refreshed(seen: View, now: RolloutStatus) -> RolloutStatus:
@@ -178,7 +190,11 @@ def _refreshed(seen: View, now: RolloutStatus) -> RolloutStatus:
 
 
 def _assembled(
-    seen: View, draft: Draft, planned: Sets, blocked_on: Step | None, evictions: tuple[Action, ...]
+    seen: View,
+    draft: Draft,
+    planned: Sets,
+    blocked_on: Step | Baking | None,
+    evictions: tuple[Action, ...],
 ) -> Plan:
     draft, started = _analysed(seen, draft, blocked_on)
     now = draft.status
@@ -204,8 +220,8 @@ def _assembled(
     return _finished(seen, draft, actions, planned, waits_for_pods=_waits_for_pods(now, blocked_on))
 
 
-def _waits_for_pods(now: RolloutStatus, blocked_on: Step | None) -> bool:
-    return not isinstance(blocked_on, Wait | Analyse) and not now.pause_conditions
+def _waits_for_pods(now: RolloutStatus, blocked_on: Step | Baking | None) -> bool:
+    return not isinstance(blocked_on, Wait | Analyse | Baking) and not now.pause_conditions
 
 
 def _restarted(draft: Draft, restarting: restart.Restart) -> Draft:

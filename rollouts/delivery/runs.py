@@ -33,9 +33,15 @@ class RunType(StrEnum):
     BACKGROUND = "Background"
     PRE_PROMOTION = "PrePromotion"
     POST_PROMOTION = "PostPromotion"
+    BAKE = "Bake"
 
 
-_SUFFIX = {RunType.BACKGROUND: (), RunType.PRE_PROMOTION: ("pre",), RunType.POST_PROMOTION: ("post",)}
+_SUFFIX = {
+    RunType.BACKGROUND: (),
+    RunType.PRE_PROMOTION: ("pre",),
+    RunType.POST_PROMOTION: ("post",),
+    RunType.BAKE: ("bake",),
+}
 _REASON = {
     AnalysisPhase.RUNNING: Reason.ANALYSIS_RUN_RUNNING,
     AnalysisPhase.SUCCESSFUL: Reason.ANALYSIS_RUN_SUCCESSFUL,
@@ -72,6 +78,8 @@ def slots(view: View) -> Iterator[Slot]:
         if view.blue_green.post_promotion_analysis:
             analysis = view.blue_green.post_promotion_analysis
             yield Slot(RunType.POST_PROMOTION, analysis, f"{at}.postPromotionAnalysis")
+    if view.spec.bake and view.spec.bake.analysis:
+        yield Slot(RunType.BAKE, view.spec.bake.analysis, "spec.bake.analysis")
 
 
 def name(view: View, status: RolloutStatus, slot: Slot) -> str:
@@ -113,12 +121,14 @@ def recorded(status: RolloutStatus, kind: RunType) -> RolloutAnalysisRunStatus |
             return status.blue_green.pre_promotion_analysis_run_status
         case RunType.POST_PROMOTION:
             return status.blue_green.post_promotion_analysis_run_status
+        case RunType.BAKE:
+            return status.bake.analysis_run_status if status.bake else None
 
 
 def record(status: RolloutStatus, kind: RunType, run: RolloutAnalysisRunStatus | None) -> RolloutStatus:
     if recorded(status, kind) == run:
         return status
-    canary, blue_green = status.canary, status.blue_green
+    canary, blue_green, bake = status.canary, status.blue_green, status.bake
     match kind:
         case RunType.STEP:
             canary = replace(canary, current_step_analysis_run_status=run)
@@ -128,7 +138,10 @@ def record(status: RolloutStatus, kind: RunType, run: RolloutAnalysisRunStatus |
             blue_green = replace(blue_green, pre_promotion_analysis_run_status=run)
         case RunType.POST_PROMOTION:
             blue_green = replace(blue_green, post_promotion_analysis_run_status=run)
-    return replace(status, canary=canary, blue_green=blue_green)
+        case RunType.BAKE:
+            assert bake is not None  # judged only while it goes on
+            bake = replace(bake, analysis_run_status=run)
+    return replace(status, canary=canary, blue_green=blue_green, bake=bake)
 
 
 def create(view: View, status: RolloutStatus, slot: Slot) -> CreateAnalysisRun:

@@ -29,7 +29,7 @@ from rollouts.api.rollout_status import (
     TrafficWeights,
     WeightDestination,
 )
-from rollouts.delivery import duration, events, progress, services
+from rollouts.delivery import bake, duration, events, progress, services
 from rollouts.delivery.actions import Plan
 from rollouts.delivery.sets import available
 from rollouts.delivery.snapshot import ReplicaSet
@@ -292,9 +292,8 @@ def _phase(
 
 
 def _waits_for(seen: View, status: RolloutStatus) -> str:
-    run = _blocking_run(status)
-    if run is not None and status.stable_rs != seen.hash:
-        return _waits_for_run(seen, status, run)
+    if status.stable_rs != seen.hash and (after := _waits_after_pods(seen, status)):
+        return after
     if status.updated_replicas < seen.replicas:
         return _MORE_REPLICAS
     if status.available_replicas < min(status.updated_replicas, seen.replicas):
@@ -304,6 +303,14 @@ def _waits_for(seen: View, status: RolloutStatus) -> str:
     if status.stable_rs != seen.hash:
         return "steps are to complete"
     return "old replicas are pending termination"
+
+
+def _waits_after_pods(seen: View, status: RolloutStatus) -> str:
+    """What an update waits for whose pods are all there for now; empty when it is them."""
+    if status.bake is not None:
+        return bake.text(seen, status) if seen.enough(seen.replicas) else ""
+    run = _blocking_run(status)
+    return _waits_for_run(seen, status, run) if run is not None else ""
 
 
 def _waits_for_run(seen: View, status: RolloutStatus, run: RolloutAnalysisRunStatus) -> str:

@@ -31,6 +31,7 @@ def fault(seen: View) -> SpecError | None:
         _deadline,
         _canary,
         _blue_green,
+        _bake,
         _services,
     )
     for check in checks:
@@ -174,6 +175,18 @@ def _named_services(seen: View) -> Iterator[tuple[str, str]]:
     return ((path, name) for path, name in named if name)
 
 
+def _ends_with_others(seen: View, slot: runs.Slot) -> bool:
+    """An analysis that is ended: with the steps, or with the duration of the bake."""
+    bakes = seen.spec.bake is not None and seen.spec.bake.duration is not None
+    return slot.type is runs.RunType.BACKGROUND or (slot.type is runs.RunType.BAKE and bakes)
+
+
+def _bake(seen: View) -> Iterator[SpecError]:
+    bake = seen.spec.bake
+    if bake is not None and bake.duration is None and bake.analysis is None:
+        yield SpecError("spec.bake", None, "is empty", "give it a duration, an analysis or both")
+
+
 def _analyses(seen: View) -> SpecError | None:
     for slot in runs.slots(seen):
         try:
@@ -184,7 +197,7 @@ def _analyses(seen: View) -> SpecError | None:
         except AnalysisError as error:
             return _in_templates(slot, str(error), "correct the template or the arguments")
         endless = next((m.name for m in metrics if m.effective_count is None), None)
-        if endless and slot.type is not runs.RunType.BACKGROUND:
+        if endless and not _ends_with_others(seen, slot):
             problem = f'metric "{endless}" has an interval and no count and would never end'
             return _in_templates(slot, problem, "give it a count, or use it as background analysis")
     return None

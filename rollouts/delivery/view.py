@@ -36,6 +36,8 @@ class Mode(Enum):
     """Straight to all replicas, bounded by surge and availability."""
     STEPPING = auto()
     """Step by step."""
+    PROVING = auto()
+    """The first deployment where it is analysed: all replicas, and stable only after success."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +139,18 @@ def mode(view: View, status: RolloutStatus) -> Mode:
     if status.stable_rs == view.hash:
         return Mode.PROMOTED
     if view.sets.stable is None:
-        return Mode.INITIAL
+        first = view.spec.analyze_initial_deploy and not status.stable_rs
+        return Mode.PROVING if first and not status.promote_full else Mode.INITIAL
     if status.abort:
         return Mode.ABORTED
     if status.promote_full or is_fast_rollback(view):
         return Mode.FAST
     return Mode.STEPPING
+
+
+def is_analysed(view: View, status: RolloutStatus) -> bool:
+    """Analyses have a say in how the update goes on."""
+    return mode(view, status) in (Mode.STEPPING, Mode.PROVING)
 
 
 def is_fast_rollback(view: View) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateSpec
-from rollouts.api.rollout import Rollout
+from rollouts.api.rollout import Bake, Rollout
 from rollouts.api.rollout_status import Phase, RolloutStatus
 from rollouts.api.strategy import BlueGreenStrategy, CanaryStep, CanaryStrategy, OnTimeout
 from rollouts.delivery import actions, replicas, view
@@ -34,8 +34,16 @@ def random_rollout(rng: random.Random) -> Rollout:
         progress_deadline_abort=rng.random() < 0.5,
         progress_deadline_seconds=120,
         revision_history_limit=rng.choice((0, 1, 10)),
+        bake=_random_bake(rng) if rng.random() < 0.25 else None,
+        analyze_initial_deploy=rng.random() < 0.2,
         rollback_window=builders.window(rng.choice((0, 1, 2))) if rng.random() < 0.3 else None,
     )
+
+
+def _random_bake(rng: random.Random) -> Bake:
+    analysis = builders.analysis("success-rate") if rng.random() < 0.5 else None
+    seconds = rng.choice((40, 90)) if analysis is None else rng.choice((None, 40))
+    return builders.bake(seconds, analysis)
 
 
 def _random_canary(rng: random.Random) -> CanaryStrategy:

@@ -17,7 +17,7 @@ from rollouts.api.strategy import OnTimeout, RolloutPause
 from rollouts.delivery.explain import explain, words
 from rollouts.simulate.timeline import Timeline, simulate
 from tests import builders
-from tests.builders import analyse, analysis, background, blue_green, canary, pause, rollout, set_weight
+from tests.builders import analyse, analysis, background, bake, blue_green, canary, pause, rollout, set_weight
 from tests.sim.driver import random_rollout
 
 COUNTED = builders.metric("success-rate", interval=30, count=5)
@@ -96,6 +96,13 @@ def told(subject: Rollout) -> str:
                 "waits for somebody before the switch for 1 h, then is aborted"
             ),
         ),
+        (
+            rollout(canary(), bake=bake(900, analysis("success-rate")), analyze_initial_deploy=True),
+            (
+                "reaches 100 % as fast as pods become ready; bakes for 15 min at least after that, "
+                "and can still go back; analyses the first deployment, too"
+            ),
+        ),
         (rollout(blue_green()), "switches users over as fast as pods become ready"),
         (
             rollout(blue_green(auto_promotion_seconds=60, pre_promotion_analysis=analysis("success-rate"))),
@@ -143,7 +150,7 @@ def unattended(subject: Rollout) -> Rollout:
             strategy,
             blue_green=replace(strategy.blue_green, auto_promotion_enabled=True, promotion_timeout=None),
         )
-    return replace(subject, spec=replace(subject.spec, strategy=strategy))
+    return replace(subject, spec=replace(subject.spec, strategy=strategy, bake=None))
 
 
 @settings(max_examples=40, deadline=None)
