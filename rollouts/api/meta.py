@@ -132,6 +132,7 @@ class Reason(StrEnum):
     ANALYSIS_RUN_FAILED = "AnalysisRunFailed"
     ANALYSIS_RUN_ERROR = "AnalysisRunError"
     ANALYSIS_RUN_INCONCLUSIVE = "AnalysisRunInconclusive"
+    WEBHOOK_FAILED = "WebhookFailed"
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     AVAILABLE = "AvailableReason"
     INVALID_SPEC = "InvalidSpec"

@@ -15,6 +15,7 @@ from rollouts.api.analysis import (
 )
 from rollouts.api.meta import Condition
 from rollouts.api.schema import Field
+from rollouts.api.webhook import WebhookStatus
 
 
 class Phase(StrEnum):
@@ -30,6 +31,7 @@ class PauseReason(StrEnum):
     CANARY_PAUSE_STEP = "CanaryPauseStep"
     BLUE_GREEN_PAUSE = "BlueGreenPause"
     INCONCLUSIVE_ANALYSIS = "InconclusiveAnalysisRun"
+    WEBHOOK_GATE = "WebhookGate"
 
 
 class CompletionStatus(StrEnum):
@@ -119,7 +121,11 @@ class AbortReason:
     """Why an update was aborted, in fields (ours)."""
 
     reason: Annotated[
-        str, Field("Aborted, AnalysisFailed, AnalysisError, PauseTimeout or ProgressDeadlineExceeded.")
+        str,
+        Field(
+            "Aborted, AnalysisFailed, AnalysisError, WebhookFailed, WebhookRollback, PauseTimeout or "
+            "ProgressDeadlineExceeded."
+        ),
     ]
     message: Annotated[str, Field("One sentence: what happened.")]
     revision: Annotated[int, Field("Revision that was aborted.")] = 0
@@ -127,6 +133,7 @@ class AbortReason:
     pod_template_hash: Annotated[str, Field("Pod template hash that was aborted.")] = ""
     step: Annotated[int | None, Field("Index of the step (from 0) at which it happened.", shown=True)] = None
     analysis_run: Annotated[str, Field("AnalysisRun that decided.")] = ""
+    webhook: Annotated[str, Field("Webhook that decided.")] = ""
     metric: Annotated[str, Field("Metric that decided.")] = ""
     value: Annotated[str, Field("Its last value.")] = ""
     threshold: Annotated[str, Field("The condition that it did not meet.")] = ""
@@ -174,6 +181,10 @@ class RolloutStatus:
     attempt: Annotated[
         int, Field("Times that this update was tried again, after an abort or an inconclusive analysis.")
     ] = 0
+    webhooks: Annotated[tuple[WebhookStatus, ...], Field("What the webhooks of this update have said.")] = ()
+    gated: Annotated[
+        bool, Field("True: webhooks are asked before the current step; the weight before it holds.")
+    ] = False
     stable_rs: Annotated[str, Field("Pod template hash of the stable ReplicaSet.", json="stableRS")] = ""
     current_revision: Annotated[int, Field("Number of the revision in the spec.")] = 0
     git_revision: Annotated[str, Field("Git revision that the current spec came from.")] = ""

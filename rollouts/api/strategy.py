@@ -18,6 +18,7 @@ from rollouts.api.analysis import (
     MeasurementRetention,
 )
 from rollouts.api.schema import Field, IntOrString, Rule
+from rollouts.api.webhook import Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,9 @@ class CanaryStrategy:
         ReplicaProgressThreshold | None,
         Field("Available canary pods that are enough for the next step. Default: all that are asked for."),
     ] = None
+    webhooks: Annotated[
+        tuple[Webhook, ...], Field("Endpoints that are asked before the update goes on, or told of it.")
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +196,9 @@ class BlueGreenStrategy:
     ] = 30
     pre_promotion_analysis: Annotated[RolloutAnalysis | None, Field("Analysis before the switch.")] = None
     post_promotion_analysis: Annotated[RolloutAnalysis | None, Field("Analysis after the switch.")] = None
+    webhooks: Annotated[
+        tuple[Webhook, ...], Field("Endpoints that are asked before the update goes on, or told of it.")
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)

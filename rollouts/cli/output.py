@@ -36,7 +36,7 @@ _PIPE_WIDTH = 2000
 _STYLES = {
     **dict.fromkeys((Phase.HEALTHY, "Successful", "Synced", "Succeeded", "True", "Running"), "green"),
     **dict.fromkeys((Phase.PROGRESSING, "Pending", "OutOfSync"), "cyan"),
-    **dict.fromkeys((Phase.PAUSED, "Inconclusive", "Suspended", "Missing", "Unknown"), "yellow"),
+    **dict.fromkeys((Phase.PAUSED, "Waiting", "Inconclusive", "Suspended", "Missing", "Unknown"), "yellow"),
     **dict.fromkeys((Phase.DEGRADED, "Failed", "Error", "False"), "bold red"),
 }
 

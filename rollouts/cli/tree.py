@@ -45,6 +45,8 @@ def rollout_tree(picture: Picture, names: Names, now: datetime) -> RenderableTyp
         parts.extend((Text(), *why))
     if listed := facts.steps(rollout, now):
         parts.extend((Text(), _steps(listed, aborted_at=_aborted_at(rollout))))
+    if webhooks := dig(rollout, "status", "webhooks"):
+        parts.extend((Text(), _webhooks(webhooks)))
     if picture.replica_sets:
         parts.extend((Text(), revision_tree(picture, names, now)))
     if conditions := dig(rollout, "status", "conditions"):
@@ -170,6 +172,17 @@ def _steps(steps: Iterable[facts.Step], *, aborted_at: int | None) -> Table:
     for step in steps:
         mark, style = _MARKS[step.place] if aborted_at is None else _ABORTED_MARKS[step.number == aborted_at]
         grid.add_row(Text(f"  {mark} {step.number}  {step.text}", style=style))
+    return grid
+
+
+def _webhooks(webhooks: Iterable[Mapping[str, Any]]) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(Text("Webhooks", style="bold"))
+    for webhook in webhooks:
+        at = "" if webhook.get("step") is None else f"  for step {int(webhook['step']) + 1}"
+        said = f"  {webhook['message']}" if webhook.get("message") else ""
+        what = f"  {webhook.get('name')}  {webhook.get('type')}{at}  "
+        grid.add_row(Text.assemble(what, styled(str(webhook.get("phase"))), said))
     return grid
 
 

@@ -23,7 +23,8 @@ def configure(log_format: LogFormat, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("kopf", "asyncio", "aiohttp.access"):
+    # httpx would log every URL, and the URL of a webhook may hold a secret
+    for chatty in ("kopf", "asyncio", "aiohttp.access", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

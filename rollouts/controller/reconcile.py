@@ -22,6 +22,7 @@ from rollouts.controller.links import Links
 from rollouts.controller.loop import NOTHING_MORE, Next
 from rollouts.controller.observe import Stores
 from rollouts.controller.records import KnownRollout, Malformed
+from rollouts.controller.webhooks import Caller
 from rollouts.controller.workloads import Workloads
 from rollouts.controller.writes import Writer
 from rollouts.delivery import plan as delivery
@@ -50,6 +51,7 @@ class Reconciler:
     workloads: Workloads
     writer: Writer
     applier: Applier
+    caller: Caller
     names: Names
     now: Callable[[], datetime]
 
@@ -58,6 +60,7 @@ class Reconciler:
         if record is None:
             self.templates_named.set(key, ())
             self.workloads.follow(key, None)
+            self.caller.forget(key)
             await self._release_services(key, still_named=frozenset())
             return NOTHING_MORE
         known = record.value
@@ -87,8 +90,9 @@ class Reconciler:
         # Before the templates are looked at, so that one that is missing or malformed rings us when it changes.
         templates = observe.template_keys(self.stores, record.key.namespace, known.rollout.spec)
         self.templates_named.set(record.key, templates)
+        answers = self.caller.answers(record.key, record.uid)
         seen = observe.observe(self.stores, record, known, names=self.names, now=now)
-        seen = replace(seen, workload=workload)
+        seen = replace(seen, workload=workload, webhook_answers=answers)
         if observe.needs_pods(known, now):
             seen = replace(seen, pods=await self._pods(record, known.rollout))
         plan = delivery.decide(seen)
@@ -97,6 +101,9 @@ class Reconciler:
         except NameTaken:
             plan = delivery.collided(seen)
             wrote = await self.applier.apply(known, plan)
+        checksum = plan.status.current_pod_hash
+        self.caller.want(record.key, known.rollout, plan.calls, checksum)
+        self.caller.tell(record.key, known.rollout, plan.events, checksum)
         _log(record.key, known, plan, wrote=wrote)
         return Next(at=plan.requeue_at, again=wrote)
 

@@ -27,6 +27,7 @@ from rollouts.controller.parts import Environment, Part
 from rollouts.controller.queue import Queue
 from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.runs import KnownRun
+from rollouts.controller.webhooks import Caller
 from rollouts.controller.workloads import Workloads
 from rollouts.controller.writes import Checkpoint, Writer, no_checkpoint
 from rollouts.delivery import snapshot
@@ -68,7 +69,8 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
         providers.registry(prometheus_address=settings.prometheus_address or None),
     )
     workloads = Workloads(environment.kube, settings.namespace, bell.rollouts.add)
-    reconciler = _reconciler(environment, bell, workloads, checkpoint)
+    caller = Caller(bell.rollouts, environment.now)
+    reconciler = _reconciler(environment, bell, workloads, caller, checkpoint)
     measurer = Measurer(
         stores.runs,
         bell.runs,
@@ -96,12 +98,12 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
                 measure.ORIGIN, bell.runs, measurer.reconcile, settings.analysis_workers, stores.runs.keys
             ),
         ),
-        close=functools.partial(_close, measurer, workloads),
+        close=functools.partial(_close, measurer, workloads, caller),
     )
 
 
 def _reconciler(
-    environment: Environment, bell: _Bell, workloads: Workloads, checkpoint: Checkpoint
+    environment: Environment, bell: _Bell, workloads: Workloads, caller: Caller, checkpoint: Checkpoint
 ) -> reconcile.Reconciler:
     kube, names = environment.kube, environment.names
     writer = Writer(kube, origin=reconcile.ORIGIN, field_manager=reconcile.FIELD_MANAGER)
@@ -122,6 +124,7 @@ def _reconciler(
         workloads=workloads,
         writer=writer,
         applier=applier,
+        caller=caller,
         names=names,
         now=environment.now,
     )
@@ -185,8 +188,9 @@ class _Bell:
                 self.rollouts.add(Key(change.key.namespace, record.owner_name))
 
 
-async def _close(measurer: Measurer, workloads: Workloads) -> None:
+async def _close(measurer: Measurer, workloads: Workloads, caller: Caller) -> None:
     await workloads.close()
+    await caller.close()
     await measurer.close()
 
 

@@ -33,6 +33,10 @@ _KNOWN = frozenset(
             for name in ("interval", "iterations", "maxWeight", "stepWeight", "stepWeights", "threshold")
         ),
         "spec.analysis.metrics",
+        *(
+            f"spec.analysis.webhooks[].{name}"
+            for name in ("name", "type", "url", "timeout", "retries", "disableTLS", "metadata")
+        ),
     }
 )
 _REMEDIES = {
@@ -42,7 +46,7 @@ _REMEDIES = {
     "spec.service.portDiscovery": "add the ports to the Services",
     "spec.analysis.match": "requests cannot be told apart; the versions run side by side instead",
     "spec.analysis.alerts": "events are on the Rollout",
-    "spec.analysis.webhooks": "a metric with the web or the job provider can ask or run something",
+    "spec.analysis.webhooks[].muteAlert": "events are on the Rollout",
     "spec.analysis.canaryReadyThreshold": "a step waits for all of its pods",
     "spec.analysis.primaryReadyThreshold": "an update waits for all of its pods",
     "spec.analysis.stepWeightPromotion": "after the last step maxSurge and maxUnavailable set the pace",
@@ -149,6 +153,7 @@ def _canary(canary: Canary, analysed: Mapping[str, Any] | None) -> dict[str, Any
         "canary": {
             **(services if canary.spec.get("service") else {}),
             **deployment.rolling(canary.target),
+            **_webhooks(canary),
             **({"steps": steps} if steps else {}),
         }
     }
@@ -167,8 +172,22 @@ def _blue_green(canary: Canary, analysed: Mapping[str, Any] | None) -> dict[str,
             "activeService": canary.service,
             "previewService": f"{canary.service}-canary",
             **before,
+            **_webhooks(canary),
         }
     }
+
+
+def _webhooks(canary: Canary) -> dict[str, Any]:
+    """Ours but for what nobody is alerted by. A check of Flagger's counts as a failed one; ours ends the update."""
+    known = ("name", "type", "url", "timeout", "retries", "disableTLS", "metadata")
+    given = canary.analysis.get("webhooks") or ()
+    listed = [{key: webhook[key] for key in known if webhook.get(key) is not None} for webhook in given]
+    return {"webhooks": [_interval(canary, webhook) for webhook in listed]} if listed else {}
+
+
+def _interval(canary: Canary, webhook: dict[str, Any]) -> dict[str, Any]:
+    """Flagger asks once an interval of the analysis."""
+    return {**webhook, "interval": format_duration(canary.interval)}
 
 
 def _weights(analysis: Mapping[str, Any]) -> list[int]:

@@ -12,7 +12,7 @@ from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
 from rollouts.api.parse import format_duration
 from rollouts.api.rollout_status import AbortReason, RolloutAnalysisRunStatus, RolloutStatus
-from rollouts.delivery import canary, events, phase, progress, runs, timeout, view
+from rollouts.delivery import canary, events, phase, progress, runs, timeout, view, webhooks
 from rollouts.delivery.sets import available
 from rollouts.delivery.snapshot import MetricVerdict
 from rollouts.delivery.view import Draft, Mode, View
@@ -30,6 +30,7 @@ def decided(seen: View, draft: Draft) -> Draft:
         return draft
     reason = (
         _by_person(seen, status)
+        or _by_webhook(seen, status)
         or _by_analysis(seen, status)
         or _by_timeout(seen, status)
         or _by_deadline(seen, status)
@@ -41,6 +42,16 @@ def _by_person(seen: View, status: RolloutStatus) -> AbortReason | None:
     if not status.abort:
         return None
     return _reason(seen, status, "Aborted", "on request")
+
+
+def _by_webhook(seen: View, status: RolloutStatus) -> AbortReason | None:
+    said = webhooks.verdict(status) if view.mode(seen, status) is Mode.STEPPING else None
+    if said is None:
+        return None
+    failed = said.type in webhooks.CHECKS
+    word, did = ("WebhookFailed", "failed") if failed else ("WebhookRollback", "asks for a rollback")
+    because = f"webhook {said.name} ({said.type}) {did}: {said.message}"
+    return replace(_reason(seen, status, word, because), webhook=said.name)
 
 
 def _by_analysis(seen: View, status: RolloutStatus) -> AbortReason | None:

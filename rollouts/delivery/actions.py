@@ -14,6 +14,7 @@ from enum import StrEnum
 from rollouts.api.analysis import AnalysisRunSpec
 from rollouts.api.meta import Reason
 from rollouts.api.rollout_status import RolloutDuration, RolloutStatus
+from rollouts.api.webhook import Webhook
 
 
 class EventType(StrEnum):
@@ -124,12 +125,24 @@ Action = (
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookCall:
+    """A webhook that is to be asked at `at`, unless it is being asked already. The caller waits for `at`."""
+
+    id: str
+    webhook: Webhook
+    phase: str
+    """What the endpoint is told of the update: Waiting, Progressing, Succeeded or Failed."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to do now, what to say, and when to look again (None: only when something changes).
 
     Applied in the order annotations (of the Rollout itself; None removes one), actions, events, status; the
     status is patched only where it differs. `ended` is the duration of the update that this plan ends, with
-    how it ended.
+    how it ended. `calls` are all webhooks that are waited for:
+    any other call that is under way is not wanted any more.
     """
 
     status: RolloutStatus
@@ -138,3 +151,4 @@ class Plan:
     requeue_at: datetime | None = None
     ended: RolloutDuration | None = None
     annotations: Mapping[str, str | None] = field(default_factory=dict)
+    calls: tuple[WebhookCall, ...] = ()

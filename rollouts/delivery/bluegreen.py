@@ -11,10 +11,11 @@ from datetime import timedelta
 
 from rollouts.api.rollout_status import PauseReason, RolloutStatus
 from rollouts.api.strategy import BlueGreenStrategy
+from rollouts.api.webhook import WebhookType
 from rollouts.delivery import runs, view
 from rollouts.delivery.sets import Sets, available, sized
 from rollouts.delivery.snapshot import ReplicaSet
-from rollouts.delivery.steps import Accept, Analyse, Grow, Step, Switch, Wait, take
+from rollouts.delivery.steps import Accept, Analyse, Ask, Grow, Step, Switch, Wait, take
 from rollouts.delivery.view import Draft, Mode, View
 
 
@@ -66,6 +67,7 @@ def compiled(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> 
     if not view.is_analysed(seen, status):
         return growing
     proving = view.mode(seen, status) is Mode.PROVING
+    growing = (Grow(seen.replicas), Ask((WebhookType.CONFIRM_TRAFFIC_INCREASE,)), Switch())
     after = _analyses(seen, runs.RunType.POST_PROMOTION)
     if status.blue_green.active_selector == seen.hash:
         return after
@@ -76,7 +78,13 @@ def compiled(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> 
     preview = () if begun else (Grow(seen.replicas if proving else _preview(seen, strategy)),)
     manual = () if proving else _wait(strategy)
     before = _analyses(seen, runs.RunType.PRE_PROMOTION)
-    return (*preview, *before, *manual, Accept(), *growing, *after)
+    checks = (Ask((WebhookType.PRE_ROLLOUT,)), Ask((WebhookType.ROLLOUT,)))
+    confirm = Ask((WebhookType.CONFIRM_PROMOTION,))
+    return (*_gate(status), *preview, *checks, *before, confirm, *manual, Accept(), *growing, *after)
+
+
+def _gate(status: RolloutStatus) -> tuple[Step, ...]:
+    return (Ask((WebhookType.CONFIRM_ROLLOUT,)),) if status.gated else ()
 
 
 def retire(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus, planned: Sets) -> Sets:
@@ -130,6 +138,8 @@ def _wanted(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> i
     past = seen.hash == status.blue_green.active_selector or status.blue_green.scale_up_preview_check_point
     if view.mode(seen, status) is not Mode.STEPPING or past:
         return seen.replicas
+    if status.gated:
+        return 0
     return _preview(seen, strategy)
 
 

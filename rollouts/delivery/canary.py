@@ -10,11 +10,12 @@ from dataclasses import replace
 from rollouts.api.parse import format_duration
 from rollouts.api.rollout_status import PauseReason, RolloutStatus
 from rollouts.api.strategy import CanaryStep
-from rollouts.delivery import replicas, runs, view
+from rollouts.api.webhook import WebhookType
+from rollouts.delivery import replicas, runs, view, webhooks
 from rollouts.delivery.events import StepCompleted
 from rollouts.delivery.replicas import Pair
 from rollouts.delivery.sets import Sets
-from rollouts.delivery.steps import Analyse, Grow, Step, Wait, Weigh, take
+from rollouts.delivery.steps import Analyse, Ask, Grow, Step, Wait, Weigh, take
 from rollouts.delivery.view import Draft, Mode, View
 
 
@@ -26,7 +27,8 @@ def weight(seen: View, status: RolloutStatus) -> int:
         case Mode.ABORTED:
             return 0
         case Mode.STEPPING:
-            return step_weight(seen, status.current_step_index)
+            index = status.current_step_index
+            return _weight_before(seen, index) if status.gated else step_weight(seen, index)
 
 
 def step_weight(seen: View, index: int | None) -> int:
@@ -35,6 +37,10 @@ def step_weight(seen: View, index: int | None) -> int:
         return 100
     weights = [step.set_weight for step in seen.steps[: index + 1] if step.set_weight is not None]
     return weights[-1] if weights else 0
+
+
+def _weight_before(seen: View, index: int | None) -> int:
+    return step_weight(seen, index - 1) if index else 0
 
 
 def sizes(seen: View, status: RolloutStatus) -> Sets:
@@ -55,12 +61,34 @@ def walk(seen: View, draft: Draft, planned: Sets) -> tuple[Draft, Step | None]:
         step = compiled(seen, index)
         if proving and isinstance(step, Weigh | Wait):
             step = Grow(seen.replicas)  # there is nobody else to serve, and nothing to wait for
+        before = draft
+        for part in _with_webhooks(seen, draft.status, step):
+            taken = take(seen, draft, planned, part)
+            if not taken.reached:
+                return taken.draft, part
+            draft = taken.draft
+        draft = _completed(seen, before, draft, index)
+        index += 1
+    for step in _promotion(seen, draft.status):
         taken = take(seen, draft, planned, step)
         if not taken.reached:
             return taken.draft, step
-        draft = _completed(seen, draft, taken.draft, index)
-        index += 1
+        draft = taken.draft
     return draft, None
+
+
+def _with_webhooks(seen: View, status: RolloutStatus, step: Step) -> tuple[Step, ...]:
+    before = (Ask(webhooks.entry(seen, status.current_step_index)),) if status.gated else ()
+    after = (Ask((WebhookType.ROLLOUT,)),) if isinstance(step, Weigh) else ()
+    return (*before, step, *after)
+
+
+def _promotion(seen: View, status: RolloutStatus) -> tuple[Step, ...]:
+    """What comes after the last step; an update without steps is checked once all of its pods are there."""
+    before = (Ask(webhooks.entry(seen, status.current_step_index)),) if status.gated else ()
+    checked = any(webhook.type is WebhookType.ROLLOUT for webhook in webhooks.of(seen))
+    after = (Grow(seen.replicas), Ask((WebhookType.ROLLOUT,))) if checked and not seen.steps else ()
+    return (*before, *after)
 
 
 def compiled(seen: View, index: int) -> Step:
@@ -102,5 +130,6 @@ def _completed(seen: View, before: Draft, after: Draft, index: int) -> Draft:
     told = StepCompleted(index + 1, len(seen.steps), text(seen.steps[index]))
     status = runs.record(after.status, runs.RunType.STEP, None)
     status = replace(status, current_step_index=index + 1, current_step_started_at=seen.now)
+    status = webhooks.entering(seen, status)
     new = after.events[len(before.events) :]
     return replace(after, status=status, events=(*before.events, told, *new))

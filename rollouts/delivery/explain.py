@@ -20,7 +20,8 @@ from rollouts.api.strategy import (
     OnTimeout,
     RolloutAnalysis,
 )
-from rollouts.delivery import replicas
+from rollouts.api.webhook import Webhook
+from rollouts.delivery import replicas, webhooks
 from rollouts.delivery.replicas import Pair
 
 Templates = Mapping[AnalysisTemplateRef, AnalysisTemplateSpec]
@@ -63,7 +64,7 @@ def words(span: timedelta) -> str:
 
 
 def _canary(spec: RolloutSpec, canary: CanaryStrategy, templates: Templates) -> Explanation:
-    waits = [f"at step {number}" for number in _endless(canary.steps)]
+    waits = [*(f"at step {number}" for number in _endless(canary.steps)), *_gates(canary.webhooks)]
     passed = [_length(step, templates) for step in canary.steps]
     growth = _growth(spec, [pair.canary for pair in _pairs(spec, canary)])
     earliest = sum(passed, growth)
@@ -84,6 +85,7 @@ def _blue_green(spec: RolloutSpec, strategy: BlueGreenStrategy, templates: Templ
     timeout = strategy.promotion_timeout if manual else None
     endless = manual and timeout is None
     waits = ["before the switch, as autoPromotionEnabled is false"] if endless else []
+    waits += _gates(strategy.webhooks)
     automatic = strategy.auto_promotion_seconds if strategy.auto_promotion_enabled else 0
     earliest = _growth(spec, [_preview(spec, strategy)]) + timedelta(seconds=automatic)
     if before is not None:
@@ -96,6 +98,10 @@ def _blue_green(spec: RolloutSpec, strategy: BlueGreenStrategy, templates: Templ
         notes.append(f"is analysed for {words(shortest)} at least after the switch")
     notes.extend(_baked(spec, templates))
     return Explanation(earliest, tuple(waits), tuple(notes), goal="switches users over")
+
+
+def _gates(listed: Iterable[Webhook]) -> list[str]:
+    return [f"for webhook {w.name} ({w.type})" for w in listed if w.type in webhooks.GATES]
 
 
 def _held(spec: RolloutSpec) -> Iterator[str]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
 from rollouts.api.rollout_status import CanaryStatus, PauseCondition, PauseReason, RolloutStatus
-from rollouts.delivery import duration, events, progress, runs, view
+from rollouts.delivery import duration, events, progress, runs, view, webhooks
 from rollouts.delivery.view import Draft, Mode, View
 
 _STEPS_COUNT = (Mode.STEPPING, Mode.PROVING, Mode.ABORTED)
@@ -115,7 +115,7 @@ def _from_the_start(seen: View, old: RolloutStatus) -> RolloutStatus:
         best_available=0,
         bake=None,
     )
-    return replace(status, current_step_index=first_step(seen, status))
+    return webhooks.begun(seen, replace(status, current_step_index=first_step(seen, status)))
 
 
 def _with_other_steps(seen: View, old: RolloutStatus) -> RolloutStatus:
@@ -140,7 +140,7 @@ def cleared(status: RolloutStatus) -> RolloutStatus:
 def _retried(seen: View, old: RolloutStatus) -> Draft:
     status = _from_the_start(seen, old)
     status = replace(status, promote_full=old.promote_full, duration=duration.started(seen))
-    status = replace(status, current_step_index=first_step(seen, status))
+    status = webhooks.begun(seen, replace(status, current_step_index=first_step(seen, status)))
     return Draft(status).to(status, events.normal(Reason.RETRIED, f"Trying revision {seen.revision} again"))
 
 
@@ -183,9 +183,10 @@ def _skipped_to(seen: View, status: RolloutStatus, index: int | None) -> Rollout
     if status.step:
         status = replace(status, pause_conditions=(), controller_pause=False)
         status = runs.record(status, runs.RunType.STEP, None)
-    return replace(
+    status = replace(
         status, current_step_index=index, current_step_started_at=seen.now, best_available=0, bake=None
     )
+    return webhooks.entering(seen, status)
 
 
 def first_step(seen: View, status: RolloutStatus) -> int | None:

@@ -30,13 +30,14 @@ from rollouts.delivery import (
     status,
     validate,
     view,
+    webhooks,
     workload,
 )
-from rollouts.delivery.actions import Action, Plan
+from rollouts.delivery.actions import Action, Plan, WebhookCall
 from rollouts.delivery.bake import Baking
 from rollouts.delivery.sets import Sets
 from rollouts.delivery.snapshot import ReplicaSet, Snapshot
-from rollouts.delivery.steps import Analyse, Step, Wait
+from rollouts.delivery.steps import Analyse, Ask, Step, Wait
 from rollouts.delivery.view import Draft, Mode, View
 
 invalid = status.invalid
@@ -216,12 +217,23 @@ def _assembled(
     )
     told = [fact for switch in switched if (fact := services.told(seen, switch))]
     facts = (*draft.events, *resized.facts, *told)
-    draft = replace(draft, events=facts)
-    return _finished(seen, draft, actions, planned, waits_for_pods=_waits_for_pods(now, blocked_on))
+    draft, calls = _asked(seen, replace(draft, events=facts), blocked_on)
+    waits_for_pods = _waits_for_pods(draft.status, blocked_on)
+    return replace(_finished(seen, draft, actions, planned, waits_for_pods=waits_for_pods), calls=calls)
+
+
+def _asked(
+    seen: View, draft: Draft, blocked_on: Step | Baking | None
+) -> tuple[Draft, tuple[WebhookCall, ...]]:
+    """Webhooks last: what they say is written now and has its effect in the next decision."""
+    types = blocked_on.types if isinstance(blocked_on, Ask) else ()
+    if not types and _may_go_on(seen, draft.status):
+        draft = webhooks.released(draft)
+    return webhooks.asked(seen, draft, types)
 
 
 def _waits_for_pods(now: RolloutStatus, blocked_on: Step | Baking | None) -> bool:
-    return not isinstance(blocked_on, Wait | Analyse | Baking) and not now.pause_conditions
+    return not isinstance(blocked_on, Wait | Analyse | Ask | Baking) and not now.pause_conditions
 
 
 def _restarted(draft: Draft, restarting: restart.Restart) -> Draft:

@@ -121,6 +121,16 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookAnswer:
+    """The latest answer of a webhook, and how often it has been asked. Held in memory, lost in a crash."""
+
+    calls: int
+    ok: bool
+    message: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that one decision may look at.
 
@@ -142,4 +152,6 @@ class Snapshot:
     pods: tuple[Pod, ...] = ()
     workload: Workload | None = None
     """The object in workloadRef; its template and selector are in the rollout's spec already."""
+    webhook_answers: Mapping[str, WebhookAnswer] = field(default_factory=dict)
+    """By `WebhookCall.id`."""
     names: Names = field(default_factory=Names)

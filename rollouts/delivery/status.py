@@ -23,12 +23,14 @@ from rollouts.api.rollout import LabelSelector
 from rollouts.api.rollout_status import (
     BlueGreenStatus,
     CanaryStatus,
+    PauseReason,
     Phase,
     RolloutAnalysisRunStatus,
     RolloutStatus,
     TrafficWeights,
     WeightDestination,
 )
+from rollouts.api.webhook import WebhookPhase
 from rollouts.delivery import bake, duration, events, progress, services
 from rollouts.delivery.actions import Plan
 from rollouts.delivery.sets import available
@@ -283,12 +285,20 @@ def _phase(
     if seen.spec.paused:
         return Phase.PAUSED, "manually paused"
     if status.pause_conditions:
-        return Phase.PAUSED, status.pause_conditions[0].reason.value
+        return Phase.PAUSED, _pause(status)
     if _is_restarting(seen, status):
         return Phase.PROGRESSING, "pods are being restarted"
     if healthy:
         return Phase.HEALTHY, ""
     return Phase.PROGRESSING, _waits_for(seen, status)
+
+
+def _pause(status: RolloutStatus) -> str:
+    reason = status.pause_conditions[0].reason
+    held = next((w for w in status.webhooks if w.phase is WebhookPhase.WAITING), None)
+    if reason is PauseReason.WEBHOOK_GATE and held is not None:
+        return f"{reason}: {held.name} ({held.type}) says {held.message}"
+    return reason.value
 
 
 def _waits_for(seen: View, status: RolloutStatus) -> str:
@@ -310,7 +320,9 @@ def _waits_after_pods(seen: View, status: RolloutStatus) -> str:
     if status.bake is not None:
         return bake.text(seen, status) if seen.enough(seen.replicas) else ""
     run = _blocking_run(status)
-    return _waits_for_run(seen, status, run) if run is not None else ""
+    if run is not None:
+        return _waits_for_run(seen, status, run)
+    return "waiting for the answer of a webhook" if status.gated else ""
 
 
 def _waits_for_run(seen: View, status: RolloutStatus, run: RolloutAnalysisRunStatus) -> str:

@@ -15,9 +15,10 @@ from rollouts.api.meta import Reason
 from rollouts.api.parse import format_timestamp
 from rollouts.api.rollout_status import PauseCondition, PauseReason
 from rollouts.api.strategy import OnTimeout
-from rollouts.delivery import events, replicas, runs, view
+from rollouts.api.webhook import WebhookType
+from rollouts.delivery import events, replicas, runs, view, webhooks
 from rollouts.delivery.sets import Sets, available
-from rollouts.delivery.view import Draft, View
+from rollouts.delivery.view import Draft, Mode, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,13 @@ class Analyse:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """The webhooks of these types have said yes."""
+
+    types: tuple[WebhookType, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Accept:
     """The preview is accepted: from here on it has all replicas."""
 
@@ -64,7 +72,7 @@ class Switch:
     """The active Service selects the current set."""
 
 
-Step = Weigh | Grow | Wait | Analyse | Accept | Switch
+Step = Weigh | Grow | Wait | Analyse | Ask | Accept | Switch
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,9 @@ class Taken:
     reached: bool
 
 
-def take(seen: View, draft: Draft, planned: Sets, step: Step) -> Taken:
+def take(  # noqa: PLR0911 - one arm a step
+    seen: View, draft: Draft, planned: Sets, step: Step
+) -> Taken:
     """One step: what it changes, and whether the update may go on to the next."""
     match step:
         case Weigh(percent):
@@ -84,6 +94,8 @@ def take(seen: View, draft: Draft, planned: Sets, step: Step) -> Taken:
             return _wait(seen, draft, step)
         case Analyse(slot):
             return _analyse(seen, draft, slot)
+        case Ask(types):
+            return _ask(seen, draft, types)
         case Accept():
             blue_green = replace(draft.status.blue_green, scale_up_preview_check_point=True)
             return Taken(draft.to(replace(draft.status, blue_green=blue_green)), reached=True)
@@ -150,3 +162,15 @@ def _resumed(draft: Draft, *, late: bool = False) -> Draft:
 def _analyse(seen: View, draft: Draft, slot: runs.Slot) -> Taken:
     stands = runs.standing(seen, draft.status, slot)
     return Taken(draft, reached=stands is not None and stands.status is AnalysisPhase.SUCCESSFUL)
+
+
+def _ask(seen: View, draft: Draft, types: tuple[WebhookType, ...]) -> Taken:
+    status = draft.status
+    if view.mode(seen, status) is Mode.STEPPING:
+        promoted = status.controller_pause and not status.pause_conditions
+        if promoted and webhooks.waiting(seen, status, types):
+            draft = webhooks.overruled(seen, draft)
+        if webhooks.waiting(seen, draft.status, types):
+            return Taken(draft, reached=False)
+    draft = webhooks.released(draft)
+    return Taken(draft.to(replace(draft.status, gated=False)) if status.gated else draft, reached=True)

@@ -15,7 +15,7 @@ from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
 from rollouts.api.parse import format_duration
 from rollouts.api.rollout import LabelSelectorRequirement
 from rollouts.api.strategy import CanaryStep
-from rollouts.delivery import runs, templates
+from rollouts.delivery import runs, templates, webhooks
 from rollouts.delivery.view import View
 from rollouts.errors import SpecError
 
@@ -32,6 +32,7 @@ def fault(seen: View) -> SpecError | None:
         _canary,
         _blue_green,
         _bake,
+        _webhooks,
         _services,
     )
     for check in checks:
@@ -141,6 +142,19 @@ def _blue_green(seen: View) -> Iterator[SpecError]:
             limit,
             f"is more than the {seen.spec.revision_history_limit} revisions of revisionHistoryLimit",
         )
+
+
+def _webhooks(seen: View) -> Iterator[SpecError]:
+    at = f"spec.strategy.{'canary' if seen.canary else 'blueGreen'}.webhooks"
+    names: set[str] = set()
+    for index, webhook in enumerate(webhooks.of(seen)):
+        path = f"{at}[{index}]"
+        if webhook.name in names:
+            yield SpecError(f"{path}.name", webhook.name, "is there twice", "give each webhook its own name")
+        names.add(webhook.name)
+        for field, value in (("timeout", webhook.timeout), ("interval", webhook.interval)):
+            if not value:
+                yield SpecError(f"{path}.{field}", "0s", "must be longer than nothing", 'write "10s"')
 
 
 def _services(seen: View) -> Iterator[SpecError]:

@@ -25,7 +25,16 @@ from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import RolloutStatus
 from rollouts.delivery import actions, plan
 from rollouts.delivery.actions import Plan
-from rollouts.delivery.snapshot import AnalysisRun, Pod, PodTemplate, ReplicaSet, Service, Snapshot, Workload
+from rollouts.delivery.snapshot import (
+    AnalysisRun,
+    Pod,
+    PodTemplate,
+    ReplicaSet,
+    Service,
+    Snapshot,
+    WebhookAnswer,
+    Workload,
+)
 
 
 @dataclass(slots=True)
@@ -105,6 +114,8 @@ class Cluster:
         self.writes = 0
         self.status_writes = 0
         self.told: list[actions.Event] = []
+        self.answers: dict[str, WebhookAnswer] = {}
+        self.calls: tuple[actions.WebhookCall, ...] = ()
         self.ended: list[str] = []
         self.run_specs: dict[str, actions.CreateAnalysisRun] = {}
         self._serial = 0
@@ -130,6 +141,7 @@ class Cluster:
             fast_rollback=self.fast_rollback,
             pods=self.pods() if due else (),
             workload=self.workload,
+            webhook_answers=dict(self.answers),
             names=self.names,
         )
 
@@ -153,6 +165,9 @@ class Cluster:
         if upto is not None:
             return
         self.told += decided.events
+        self.calls = decided.calls
+        wanted = {call.id for call in decided.calls}
+        self.answers = {call_id: said for call_id, said in self.answers.items() if call_id in wanted}
         if decided.ended and decided.ended.completion_status:
             self.ended.append(decided.ended.completion_status.value)
         if decided.status != self.rollout.status:
@@ -189,11 +204,20 @@ class Cluster:
             case actions.ScaleWorkload():
                 self._scale_workload(action)
 
+    def answer(self, call: actions.WebhookCall, *, ok: bool, message: str = "") -> None:
+        """What a webhook says that was due."""
+        before = self.answers.get(call.id)
+        calls = 1 + (before.calls if before else 0)
+        self.answers[call.id] = WebhookAnswer(
+            calls, ok, message or ("HTTP 200" if ok else "HTTP 403"), self.now
+        )
+
     def settle(self, limit: int = 100) -> int:
         """Decide and apply until nothing changes; how many plans it took."""
         for count in range(limit):
             decided = self.decide()
             if not decided.actions and not decided.annotations and decided.status == self.rollout.status:
+                self.calls = decided.calls
                 return count
             self.apply(decided)
         raise AssertionError(f"no fixpoint after {limit} plans: {self.decide()}")
@@ -202,7 +226,7 @@ class Cluster:
         sets = [
             (rs.seen(), [(p.name, p.available, p.deleting) for p in rs.pods]) for rs in self.sets.values()
         ]
-        return sets, dict(self.runs), dict(self.services), self.rollout.status
+        return sets, dict(self.runs), dict(self.services), dict(self.answers), self.rollout.status
 
     # ReplicaSet controller and kubelet
 

@@ -15,9 +15,11 @@ from typing import Annotated, Any
 from analysis.model import Phase
 from rollouts.api.parse import parse
 from rollouts.api.schema import Field
+from rollouts.api.webhook import Webhook, WebhookType
 from rollouts.errors import SpecError
 
 _NO_VALUE = object()
+_KNOWN = ("actions", "metrics", "pods", "webhooks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,22 @@ class Reading:
     version: int | None = None
     value: Any = None
     outcome: Phase | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a webhook says from an instant on."""
+
+    ok: Annotated[bool, Field("It says yes.")]
+    after: Annotated[timedelta, Field("From when on, counted from the update.")] = timedelta()
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookBehaviour:
+    """What a webhook says. Left out, it says yes; one of type rollback never asks for one."""
+
+    name: Annotated[str, Field("Name of the webhook.")]
+    answers: Annotated[tuple[Reply, ...], Field("What it says, from when on.")] = ()
 
 
 class Deed(StrEnum):
@@ -70,6 +88,19 @@ class Scenario:
     pods: tuple[PodBehaviour, ...] = ()
     readings: tuple[Reading, ...] = ()
     actions: tuple[Action, ...] = ()
+    webhooks: tuple[WebhookBehaviour, ...] = ()
+
+    def says_yes(self, webhook: Webhook, at: timedelta) -> bool:
+        held = [reply for reply in self._replies(webhook) if reply.after <= at]
+        latest = max(held, key=lambda reply: reply.after, default=None)
+        return latest.ok if latest else webhook.type is not WebhookType.ROLLBACK
+
+    def changes_its_mind(self, webhook: Webhook, at: timedelta) -> timedelta | None:
+        """When its next answer begins."""
+        return min((reply.after for reply in self._replies(webhook) if reply.after > at), default=None)
+
+    def _replies(self, webhook: Webhook) -> tuple[Reply, ...]:
+        return next((known.answers for known in self.webhooks if known.name == webhook.name), ())
 
     def behaviour(self, version: int) -> PodBehaviour:
         return next((pod for pod in self.pods if pod.version == version), PodBehaviour(version))
@@ -93,15 +124,17 @@ class _When:
 def read(document: object) -> Scenario:
     """A scenario as it is written. Raises `SpecError` with the path of what is wrong."""
     if not isinstance(document, Mapping):
-        raise SpecError("scenario", None, "must be an object", "write pods, metrics and actions")
-    unknown = next((key for key in document if key not in ("pods", "metrics", "actions")), None)
+        raise SpecError("scenario", None, "must be an object", "write pods, metrics, webhooks and actions")
+    unknown = next((key for key in document if key not in _KNOWN), None)
     if unknown is not None:
-        raise SpecError(str(unknown), None, "unknown field", "known fields: actions, metrics, pods")
+        raise SpecError(str(unknown), None, "unknown field", f"known fields: {', '.join(_KNOWN)}")
     actions = [parse(Action, raw, f"actions[{i}]") for i, raw in enumerate(_list(document, "actions"))]
     for index, action in enumerate(actions):
         _check(action, f"actions[{index}]")
     pods = tuple(parse(PodBehaviour, raw, f"pods[{i}]") for i, raw in enumerate(_list(document, "pods")))
-    return Scenario(pods, _readings(document), tuple(sorted(actions, key=lambda a: a.at)))
+    listed = enumerate(_list(document, "webhooks"))
+    webhooks = tuple(parse(WebhookBehaviour, raw, f"webhooks[{i}]") for i, raw in listed)
+    return Scenario(pods, _readings(document), tuple(sorted(actions, key=lambda a: a.at)), webhooks)
 
 
 def _check(action: Action, path: str) -> None:

@@ -16,7 +16,8 @@ from rollouts.api.meta import Names
 from rollouts.api.podtemplate import pod_template_hash
 from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import PauseReason, Phase
-from rollouts.delivery import actions
+from rollouts.api.webhook import Webhook, WebhookType
+from rollouts.delivery import actions, webhooks
 from rollouts.delivery.actions import Plan
 from rollouts.simulate import lives, measuring
 from rollouts.simulate.cluster import Cluster, SimulatedPod
@@ -25,6 +26,11 @@ from rollouts.simulate.scenario import Action, Deed, PodBehaviour, Scenario
 VERSION_ANNOTATION = "simulate.rollouts.dev/version"
 UPDATE = 2
 _ROUNDS = 1000
+
+
+def _is_counted(webhook: Webhook) -> bool:
+    """After so many refusals it is over."""
+    return webhook.type in webhooks.CHECKS or webhook.type is WebhookType.POST_ROLLOUT
 
 
 class World(Cluster):
@@ -78,6 +84,7 @@ class World(Cluster):
             self.replica_set_controller()
             self._run_pods()
             self._measure()
+            self._answer()
             if count and self.state() == before:
                 return
             self.settle()
@@ -97,7 +104,7 @@ class World(Cluster):
     def next_instant(self, deeds: tuple[Action, ...]) -> datetime | None:
         """When something happens next, whoever does it."""
         deed = self.begins_at + deeds[0].at if deeds else None
-        instants = [self._wake, deed, *self._pod_changes(), *self._measurements_due()]
+        instants = [self._wake, deed, *self._pod_changes(), *self._measurements_due(), *self._replies()]
         return min((at for at in instants if at is not None and at > self.now), default=None)
 
     # pods
@@ -167,6 +174,28 @@ class World(Cluster):
 
     def _measurements_due(self) -> Iterator[datetime | None]:
         return (run.next_due(self.now) for run in self._going_on())
+
+    # webhooks
+
+    def _answer(self) -> None:
+        """Every webhook that is due answers at once."""
+        at = self.now - self.begins_at
+        for call in self.calls:
+            before = self.answers.get(call.id)
+            if call.at <= self.now and (before is None or before.at < call.at):
+                self.answer(call, ok=self.scenario.says_yes(call.webhook, at))
+
+    def _replies(self) -> Iterator[datetime]:
+        """Webhooks whose answer will count: those that say no again and again are passed over."""
+        at = self.now - self.begins_at
+        for call in self.calls:
+            if call.id not in self.answers or _is_counted(call.webhook):
+                yield call.at
+                continue
+            changes = self.scenario.changes_its_mind(call.webhook, at)
+            if changes is not None:
+                late = max(timedelta(), self.begins_at + changes - call.at)
+                yield call.at + -(-late // call.webhook.interval) * call.webhook.interval
 
     # people
 

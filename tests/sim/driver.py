@@ -17,6 +17,7 @@ from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateSpec
 from rollouts.api.rollout import Bake, Rollout
 from rollouts.api.rollout_status import Phase, RolloutStatus
 from rollouts.api.strategy import BlueGreenStrategy, CanaryStep, CanaryStrategy, OnTimeout
+from rollouts.api.webhook import Webhook, WebhookType
 from rollouts.delivery import actions, replicas, view
 from rollouts.delivery.snapshot import Snapshot
 from tests import builders, status_linter
@@ -56,7 +57,15 @@ def _random_canary(rng: random.Random) -> CanaryStrategy:
         analysis=background if rng.random() < 0.2 else None,
         canary_service="canary" if rng.random() < 0.3 else "",
         stable_service="stable" if rng.random() < 0.3 else "",
+        webhooks=_random_webhooks(rng),
     )
+
+
+def _random_webhooks(rng: random.Random) -> tuple[Webhook, ...]:
+    if rng.random() < 0.7:
+        return ()
+    kinds = rng.sample(list(WebhookType), rng.randrange(1, 5))
+    return tuple(Webhook(kind.value, "http://gate/", kind, retries=rng.choice((0, 2))) for kind in kinds)
 
 
 def _random_step(rng: random.Random) -> CanaryStep:
@@ -84,6 +93,7 @@ def _random_blue_green(rng: random.Random) -> BlueGreenStrategy:
         abort_scale_down_delay_seconds=rng.choice((0, 30)),
         pre_promotion_analysis=builders.analysis("success-rate") if rng.random() < 0.3 else None,
         post_promotion_analysis=builders.analysis("success-rate") if rng.random() < 0.3 else None,
+        webhooks=_random_webhooks(rng),
     )
 
 
@@ -210,6 +220,7 @@ class Driver:
             (1, self._set_deleted),
             (1, self._restart),
             (1, self._steps_edited),
+            (6, self._webhook),
         ]
         deed = self.rng.choices([d for _, d in deeds], [w for w, _ in deeds])[0]
         self.story.append(deed.__name__)
@@ -288,6 +299,12 @@ class Driver:
             strategy = replace(self.cluster.rollout.spec.strategy, canary=replace(canary, steps=steps))
             self.cluster.edit(strategy=strategy)
 
+    def _webhook(self) -> None:
+        for call in self.cluster.calls:
+            if self.rng.random() < 0.7:
+                self.cluster.now = max(self.cluster.now, call.at)
+                self.cluster.answer(call, ok=self.rng.random() < 0.6)
+
     # liveness: once the faults stop
 
     def rests(self, limit: int = 200) -> None:
@@ -327,6 +344,9 @@ class Driver:
             for run in list(self.cluster.runs.values()):
                 if not run.phase.completed:
                     self.cluster.finish_run(run.name, AnalysisPhase.SUCCESSFUL)
+            for call in self.cluster.calls:
+                self.cluster.now = max(self.cluster.now, call.at)
+                self.cluster.answer(call, ok=call.webhook.type is not WebhookType.ROLLBACK)
             if self.cluster.status.pause_conditions:
                 self.cluster.promote()
         raise AssertionError(f"does not get through: {self.cluster.status}")
@@ -366,7 +386,8 @@ class Driver:
         status = self.cluster.status
         running = any(not run.phase.completed for run in self.cluster.runs.values())
         progressing = status.phase is Phase.PROGRESSING
-        return not progressing or running or status.stable_rs == status.current_pod_hash
+        asked = bool(self.cluster.calls)
+        return not progressing or running or asked or status.stable_rs == status.current_pod_hash
 
     def outcome(self) -> object:
         """Everything that is left once the cluster rests."""

@@ -147,3 +147,17 @@ def test_a_comparison_says_what_it_found() -> None:
     run["status"]["metricResults"][0]["measurements"][-1] = last
     shown = text(replace(aborted(), analysis_runs=(run,)), width=200)
     assert "last 37  █▁  canary differs by +1 points, not 95 % sure" in shown
+
+
+def test_webhooks_tell_what_they_said() -> None:
+    gate = {
+        "name": "calendar",
+        "type": "confirm-rollout",
+        "step": 0,
+        "phase": "Waiting",
+        "message": "HTTP 403",
+    }
+
+    assert "  calendar  confirm-rollout  for step 1  Waiting  HTTP 403" in text(
+        Picture(rollout(webhooks=[gate]))
+    )

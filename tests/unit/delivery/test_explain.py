@@ -14,6 +14,7 @@ from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Reason
 from rollouts.api.rollout import Rollout
 from rollouts.api.strategy import OnTimeout, RolloutPause
+from rollouts.api.webhook import Webhook, WebhookType
 from rollouts.delivery.explain import explain, words
 from rollouts.simulate.timeline import Timeline, simulate
 from tests import builders
@@ -165,7 +166,7 @@ def test_what_is_played_agrees_with_what_is_told(seed: int, min_ready_seconds: i
     explained = explain(subject.spec, TEMPLATES)
 
     ends = timeline.reached() if subject.spec.strategy.blue_green else _promoted(timeline)
-    assert explained.waits == ()
+    assert all(wait.startswith("for webhook") for wait in explained.waits)  # they say yes when played
     assert ends is not None
     if min_ready_seconds:
         assert ends >= explained.earliest  # surge and availability may ask for more batches
@@ -177,3 +178,13 @@ def test_what_is_played_agrees_with_what_is_told(seed: int, min_ready_seconds: i
 def _promoted(timeline: Timeline) -> timedelta | None:
     ends = [m.at for m in timeline.moments if any(e.reason is Reason.COMPLETED for e in m.events)]
     return ends[0] if ends else None
+
+
+def test_gates_are_waited_for_without_end() -> None:
+    gate = Webhook("calendar", "http://gate/", WebhookType.CONFIRM_ROLLOUT)
+    check = Webhook("load", "http://load/", WebhookType.ROLLOUT)
+
+    told = explain(rollout(canary(set_weight(50), webhooks=(gate, check))).spec, {})
+
+    assert "can wait for ever for webhook calendar (confirm-rollout)" in str(told)
+    assert "load" not in str(told)

@@ -12,6 +12,7 @@ from rollouts.api.analysis import AnalysisTemplateRef
 from rollouts.api.meta import Reason
 from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import Phase
+from rollouts.api.webhook import Webhook, WebhookType
 from rollouts.simulate import scenario
 from rollouts.simulate.timeline import Timeline, simulate
 from tests import builders
@@ -215,3 +216,39 @@ def test_metrics_that_cannot_be_measured_end_in_an_error_as_in_the_controller() 
     timeline = simulate(rollout(canary(set_weight(25), analyse())), templates=templates)
 
     assert timeline.last.phase is Phase.DEGRADED
+
+
+def test_a_gate_is_waited_for_as_long_as_it_says_no() -> None:
+    gate = Webhook("calendar", "http://gate/", WebhookType.CONFIRM_ROLLOUT)
+    story = scenario.read({"webhooks": [{"name": "calendar", "answers": said(False, (1805, True))}]})
+
+    played = simulate(rollout(canary(set_weight(50), webhooks=(gate,))), story)
+
+    assert played.ended
+    assert timedelta(seconds=1805) <= played.ends_at <= timedelta(seconds=1815)
+    assert any(moment.message.startswith("WebhookGate: calendar") for moment in played.moments)
+
+
+def test_a_gate_that_never_says_yes_is_waited_for_until_time_runs_out() -> None:
+    gate = Webhook("calendar", "http://gate/", WebhookType.CONFIRM_PROMOTION)
+    story = scenario.read({"webhooks": [{"name": "calendar", "answers": said(False)}]})
+
+    played = simulate(rollout(canary(set_weight(50), webhooks=(gate,))), story)
+
+    assert (played.last.phase, played.last.step) == (Phase.PAUSED, "1/1")
+
+
+def test_a_rollback_hook_goes_back_when_it_is_asked_for() -> None:
+    hook = Webhook("undo", "http://gate/", WebhookType.ROLLBACK)
+    story = scenario.read({"webhooks": [{"name": "undo", "answers": said((95, True))}]})
+
+    played = simulate(rollout(canary(set_weight(50), pause(), webhooks=(hook,))), story)
+
+    assert played.last.phase is Phase.DEGRADED
+    assert "webhook undo (rollback) asks for a rollback" in played.last.message
+    assert timedelta(seconds=95) <= played.ends_at <= timedelta(seconds=105)
+
+
+def said(*answers: bool | tuple[int, bool]) -> list[Mapping[str, Any]]:
+    """From the beginning, or from so many seconds on."""
+    return [{"ok": a} if isinstance(a, bool) else {"after": a[0], "ok": a[1]} for a in answers]
