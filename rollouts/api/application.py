@@ -117,6 +117,27 @@ class SyncPolicyAutomated:
     ] = None
 
 
+class WindowKind(StrEnum):
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncWindow:
+    """When new revisions may be synced by themselves (argo-cd: AppProject spec.syncWindows)."""
+
+    kind: Annotated[
+        WindowKind,
+        Field("allow: only while it, or another one like it, is open. deny: not while it is open."),
+    ]
+    schedule: Annotated[
+        str, Field("When it opens: minute, hour, day, month, day of the week, as in cron.", min_length=1)
+    ]
+    duration: Annotated[timedelta, Field("How long it stays open.")]
+    time_zone: Annotated[str, Field("Time zone of the schedule.")] = "UTC"
+    manual_sync: Annotated[bool, Field("A person may sync even so.")] = False
+
+
 @dataclass(frozen=True, slots=True)
 class SyncPolicy:
     automated: Annotated[
@@ -128,6 +149,13 @@ class SyncPolicy:
             "CreateNamespace=true creates the destination's namespace. ServerSideApply=true, "
             "ApplyOutOfSyncOnly=true, PruneLast=true, RespectIgnoreDifferences=true and "
             "FailOnSharedResource=true are accepted: they always hold."
+        ),
+    ] = ()
+    sync_windows: Annotated[
+        tuple[SyncWindow, ...],
+        Field(
+            "When new revisions may be synced by themselves. What is in the cluster is healed at any time, and "
+            "a revision that fails is always put back."
         ),
     ] = ()
 
@@ -151,6 +179,12 @@ class IgnoreDifference:
     managed_fields_managers: Annotated[
         tuple[str, ...], Field("Field managers: what one of them owns is left to it.")
     ] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    name: Annotated[str, Field("Name of another Application.", min_length=1)]
+    namespace: Annotated[str, Field("Its namespace. Default: that of this one.")] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +222,10 @@ class ApplicationSpec:
     project: Annotated[str, Field("Accepted for compatibility; means nothing here.")] = "default"
     sync_policy: Annotated[SyncPolicy, Field("When and how to sync.")] = field(default_factory=SyncPolicy)
     ignore_differences: Annotated[tuple[IgnoreDifference, ...], Field("Fields that are left to others.")] = ()
+    depends_on: Annotated[
+        tuple[Dependency, ...],
+        Field("Applications that have to be Ready before a new revision of this one is synced."),
+    ] = ()
     revision_history_limit: Annotated[int, Field("Good revisions kept in status.history.", minimum=0)] = 10
     interval: Annotated[timedelta, Field("How often to look at the repository.")] = timedelta(seconds=60)
     timeout: Annotated[

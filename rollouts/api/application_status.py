@@ -80,6 +80,8 @@ class ApplicationReason(StrEnum):
     PROGRESSING_WITH_RETRY = "ProgressingWithRetry"
     OUT_OF_SYNC = "OutOfSync"
     INVALID_SPEC = "InvalidSpec"
+    DEPENDENCY_NOT_READY = "DependencyNotReady"
+    SYNC_WINDOW_CLOSED = "SyncWindowClosed"
     QUARANTINED = "RevisionQuarantined"
     NO_GOOD_REVISION = "NoGoodRevision"
     HEALTH_CHECK_FAILED = "HealthCheckFailed"

@@ -28,6 +28,7 @@ from rollouts.gitops import (
 )
 from rollouts.gitops.actions import ApplyObjects, KeepGood, Plan, PruneObjects, RunHooks
 from rollouts.gitops.diff import Change
+from rollouts.gitops.gates import Gate
 from rollouts.gitops.hooks import Hook
 from rollouts.gitops.live import Live
 from rollouts.gitops.manifests import Manifest, ObjectKey
@@ -60,7 +61,13 @@ def policy(spec: ApplicationSpec) -> SyncPolicyAutomated:
 
 
 def begin(
-    state: Revisions, source: SourceView, tokens: Tokens, *, spec: ApplicationSpec, now: datetime
+    state: Revisions,
+    source: SourceView,
+    tokens: Tokens,
+    *,
+    spec: ApplicationSpec,
+    now: datetime,
+    gate: Gate | None = None,
 ) -> Revisions:
     """What Git says and people asked for, taken into the state."""
     if tokens.rollback:
@@ -73,8 +80,9 @@ def begin(
         return state
     if tokens.retry:
         state = revision.lift(state, source.candidate)
-    automatic = policy(spec).enabled or bool(tokens.sync or tokens.retry)
-    return revision.desire(state, source.candidate, automatic=automatic, now=now)
+    goes_on = gate is None and policy(spec).enabled
+    is_asked_for = bool(tokens.sync or tokens.retry) and (gate is None or gate.manual)
+    return revision.desire(state, source.candidate, automatic=goes_on or is_asked_for, now=now)
 
 
 def decide(s: Snapshot) -> Plan:
@@ -393,7 +401,7 @@ def _finish(
 
 def _requeue_at(s: Snapshot, state: Revisions, comparison: Comparison) -> datetime | None:
     entry = revision.holding(state, s.source.candidate)
-    times = [entry.retry_at if entry else None, _deadline(s, state)]
+    times = [entry.retry_at if entry else None, _deadline(s, state), s.gate.until if s.gate else None]
     if is_settled(state) and policy(s.application.spec).self_heal:
         times += [_heal_at(s, c) for c in comparison.due]
     return min((t for t in times if t is not None), default=None)

@@ -137,6 +137,9 @@ def _ready(s: Snapshot, state: Revisions, seen: Picture, sync: SyncState, troubl
         return _not_ready(ApplicationReason.RECONCILIATION_FAILED, s.declared.problem or trouble)
     if s.source.candidate is None or (state.attempt and state.attempt.phase is OperationPhase.RUNNING):
         return _in_progress(state, seen)
+    if s.gate and (state.attempt is None or state.attempt.digest != s.source.candidate.digest):
+        message = f"{state.desired} {s.gate.message}; {state.running or 'nothing'} runs"
+        return _not_ready(s.gate.reason, message)
     return _at_rest(state, seen, sync)
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from rollouts.api.application import Application
 from rollouts.api.application_status import ApplicationReason
 from rollouts.api.meta import Names
+from rollouts.gitops.gates import Gate
 from rollouts.gitops.hooks import Hook
 from rollouts.gitops.live import Live
 from rollouts.gitops.manifests import Manifest, ObjectKey
@@ -89,6 +90,8 @@ class Snapshot:
     revisions: Revisions
     source: SourceView = field(default_factory=SourceView)
     tokens: Tokens = field(default_factory=Tokens)
+    gate: Gate | None = None
+    """What keeps new revisions from being synced for now."""
     target: Target | None = None
     declared: DeclaredSet = field(default_factory=DeclaredSet)
     inventory: Mapping[ObjectKey, str] = field(default_factory=dict)

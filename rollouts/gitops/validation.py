@@ -18,7 +18,7 @@ from rollouts.api.application import (
     IgnoreDifference,
 )
 from rollouts.errors import SpecError
-from rollouts.gitops import ignoring
+from rollouts.gitops import ignoring, windows
 
 NAME_LIMIT = 63
 SHORTEST_INTERVAL = timedelta(seconds=1)
@@ -48,6 +48,8 @@ def check(application: Application) -> None:
         if option not in SYNC_OPTIONS:
             path = f"spec.syncPolicy.syncOptions[{i}]"
             raise SpecError(path, option, "is not supported", f"supported: {', '.join(sorted(SYNC_OPTIONS))}")
+    for i, window in enumerate(spec.sync_policy.sync_windows):
+        windows.check(window, f"spec.syncPolicy.syncWindows[{i}]")
     _check_ignored(spec.ignore_differences)
     if spec.interval < SHORTEST_INTERVAL:
         raise SpecError("spec.interval", str(spec.interval), "must be at least 1s")

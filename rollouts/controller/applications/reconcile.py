@@ -33,10 +33,11 @@ from rollouts.controller.applications.repositories import RemoteKey, Repositorie
 from rollouts.controller.applications.sets import Sets
 from rollouts.controller.cache import Key, Store
 from rollouts.controller.events import Recorder
+from rollouts.controller.links import Links
 from rollouts.controller.loop import NOTHING_MORE, Next
 from rollouts.controller.writes import Writer, merge_difference
 from rollouts.errors import Rejected, SpecError, Transient
-from rollouts.gitops import hooks, inventory, options, plan, report, revision, validation
+from rollouts.gitops import gates, hooks, inventory, options, plan, report, revision, validation
 from rollouts.gitops.actions import ApplyObjects, Event, KeepGood, Plan, PruneObjects, RunHooks
 from rollouts.gitops.events import healed_event, troubles
 from rollouts.gitops.git import SourceError
@@ -86,6 +87,7 @@ class Reconciler:
 
     store: Store[KnownApplication]
     claims: Claims
+    dependencies: Links[Key, Key]
     repositories: Repositories
     sets: Sets
     places: Places
@@ -108,6 +110,8 @@ class Reconciler:
             self._check(known)
         except SpecError as e:
             return await self._refuse(known, e)
+        named = gates.dependencies(known.metadata, known.application.spec)
+        self.dependencies.set(key, (Key(*name) for name in named))
         if known.application.spec.suspend:
             self.repositories.forget(key)
             self.live.need(key, ())
@@ -115,6 +119,8 @@ class Reconciler:
         try:
             async with asyncio.timeout(_SECONDS):
                 return await self._advance(key, known.application)
+        except SpecError as e:
+            return await self._refuse(known, e)
         except TimeoutError:
             raise Transient(f"Application {key} was not reconciled within {_SECONDS:g} s") from None
 
@@ -124,10 +130,17 @@ class Reconciler:
         tokens = self._tokens(key, application, standing)
         source = await self._source(key, application, standing, tokens, memory)
         now = self.now()
+        gate = gates.closed(application.metadata, application.spec, self._known, now)
         state = plan.begin(
-            revision.from_status(application.status), source.view, tokens, spec=application.spec, now=now
+            revision.from_status(application.status),
+            source.view,
+            tokens,
+            spec=application.spec,
+            now=now,
+            gate=gate,
         )
-        snapshot = Snapshot(application, self.names, now, state, source.view, tokens, revision.target(state))
+        target = revision.target(state)
+        snapshot = Snapshot(application, self.names, now, state, source.view, tokens, gate, target)
         rendered, problem = await self._target(application, snapshot.target, source)
         known = inventory.parse(application.status.inventory)
         placed = await self.places.placed(application, rendered, known)
@@ -136,6 +149,12 @@ class Reconciler:
             return NOTHING_MORE  # Rung when the kinds are listed.
         snapshot = self._complete(key, replace(snapshot, inventory=known), placed, problem, memory)
         return await self._act(snapshot, placed, rendered, memory)
+
+    def _known(self, name: tuple[str, str]) -> gates.Known | None:
+        record = self.store.get(Key(*name))
+        if record is None or record.value.spec is None:
+            return None
+        return gates.Known(record.value.metadata, record.value.spec, record.value.status)
 
     async def _act(self, s: Snapshot, placed: Placed, rendered: Rendered | None, memory: _Memory) -> Next:
         decided, complaint = plan.decide(s), ""
@@ -348,6 +367,7 @@ class Reconciler:
         self.memories.pop(key, None)
         self.repositories.forget(key)
         self.live.need(key, ())
+        self.dependencies.set(key, ())
 
 
 def _failure(error: SourceError | None) -> SourceFailure | None:

@@ -15,8 +15,9 @@ from rollouts.controller.applications.reconcile import FIELD_MANAGER, Reconciler
 from rollouts.controller.applications.records import Claims, KnownApplication
 from rollouts.controller.applications.repositories import Repositories
 from rollouts.controller.applications.sets import Sets
-from rollouts.controller.cache import Change
+from rollouts.controller.cache import Change, Key
 from rollouts.controller.events import Recorder
+from rollouts.controller.links import Links
 from rollouts.controller.loop import Controller
 from rollouts.controller.parts import Environment, Part
 from rollouts.controller.queue import Queue
@@ -35,6 +36,7 @@ def part(environment: Environment) -> Part:
     settings, kube, names = environment.settings, environment.kube, environment.names
     queue = Queue(now=environment.now)
     store, claims = records.applications(), Claims()
+    dependencies: Links[Key, Key] = Links()
     store.listen(claims.listen)
     live = LiveObjects(kube, names, settings.namespace, queue.add)
     git = Git(settings.git_cache_dir / "home")
@@ -47,6 +49,7 @@ def part(environment: Environment) -> Part:
     reconciler = Reconciler(
         store=store,
         claims=claims,
+        dependencies=dependencies,
         repositories=repositories,
         sets=Sets(kube, repositories, Confined(settings.tools_dir)),
         places=Places(kube),
@@ -62,6 +65,8 @@ def part(environment: Environment) -> Part:
     def ring(change: Change[KnownApplication]) -> None:
         if change.origin != ORIGIN:
             queue.add(change.key)
+        for dependent in dependencies.sources(change.key):
+            queue.add(dependent)
 
     store.listen(ring)
 

@@ -133,10 +133,10 @@ def snapshot(
         state,
         source,
         tokens,
-        target,
-        DeclaredSet(*hooks.split(wanted)),
-        inventory.parse(app.status.inventory),
-        {found.key: found for found in map(seen, live_objects)},
+        target=target,
+        declared=DeclaredSet(*hooks.split(wanted)),
+        inventory=inventory.parse(app.status.inventory),
+        live={found.key: found for found in map(seen, live_objects)},
     )
 
 
