@@ -17,7 +17,7 @@ from rollouts.errors import SpecError
 
 __all__ = ["Verdict", "check", "verdict"]
 
-_MINUTE = timedelta(minutes=1)
+_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ def check(window: SyncWindow, path: str) -> None:
 def _around(window: SyncWindow, now: datetime) -> tuple[bool, datetime]:
     """Is it open, and when does that change next?"""
     local = now.astimezone(ZoneInfo(window.time_zone))
-    opened = next(CronSim(window.schedule, local + _MINUTE, reverse=True)).astimezone(now.tzinfo)
+    # the instant itself counts; backwards, a schedule yields what is before
+    opened = next(CronSim(window.schedule, local + _INSTANT, reverse=True)).astimezone(now.tzinfo)
     if opened <= now < opened + window.duration:
         return True, opened + window.duration
     return False, next(CronSim(window.schedule, local)).astimezone(now.tzinfo)

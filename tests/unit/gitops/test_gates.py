@@ -19,6 +19,7 @@ from rollouts.gitops.snapshot import SourceView, Tokens
 from tests.unit.gitops.builders import NOW, A, B, after, application, applied, config_map, digest_of, snapshot
 
 NIGHTS = SyncWindow(WindowKind.DENY, "0 22 * * *", timedelta(hours=8), "Europe/Berlin")
+EVERY_MINUTE = SyncWindow(WindowKind.DENY, "* * * * *", timedelta(seconds=40))
 WORK = SyncWindow(WindowKind.ALLOW, "0 9 * * 1-5", timedelta(hours=8))
 
 
@@ -39,6 +40,8 @@ def at(text: str) -> datetime:
         ((WORK,), "2026-01-05T09:00:00", True, True, "2026-01-05T17:00:00"),
         ((WORK,), "2026-01-10T12:00:00", False, False, "2026-01-12T09:00:00"),  # a Saturday
         ((replace(WORK, manual_sync=True),), "2026-01-10T12:00:00", False, True, "2026-01-12T09:00:00"),
+        ((EVERY_MINUTE,), "2026-01-05T12:00:13", False, False, "2026-01-05T12:00:40"),
+        ((EVERY_MINUTE,), "2026-01-05T12:00:40", True, True, "2026-01-05T12:01:00"),
         ((WORK, NIGHTS), "2026-01-05T12:00:00", True, True, "2026-01-05T17:00:00"),
         (
             (WORK, replace(NIGHTS, schedule="0 * * * *")),
