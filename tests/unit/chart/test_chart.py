@@ -194,6 +194,19 @@ def test_two_replicas_have_a_disruption_budget_and_one_has_none(render: Render) 
     assert ("PodDisruptionBudget", "rollouts") not in render()
 
 
+def test_the_dashboard_comes_where_grafana_looks_for_it(render: Render) -> None:
+    assert ("ConfigMap", "rollouts-dashboards") not in render()
+
+    found = render("metrics.dashboards.enabled=true", "metrics.dashboards.namespace=monitoring")[
+        "ConfigMap", "rollouts-dashboards"
+    ]
+
+    assert found["metadata"]["namespace"] == "monitoring"
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    written = (CHART / "files" / "dashboards" / "rollouts.json").read_text()
+    assert found["data"] == {"rollouts.json": written}
+
+
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
