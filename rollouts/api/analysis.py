@@ -237,6 +237,14 @@ class AnalysisRunSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class AnalysisRunMetadata:
+    labels: Annotated[Mapping[str, str], Field("Labels for the AnalysisRun.")] = field(default_factory=dict)
+    annotations: Annotated[Mapping[str, str], Field("Annotations for the AnalysisRun.")] = field(
+        default_factory=dict
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class MeasurementStatus:
     phase: Annotated[AnalysisPhase, Field("Verdict on this measurement.")]
     value: Annotated[str, Field("What was measured.")] = ""

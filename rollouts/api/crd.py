@@ -23,6 +23,7 @@ import yaml
 from rollouts.api import parse
 from rollouts.api.analysis import AnalysisRun, AnalysisTemplate
 from rollouts.api.application import Application
+from rollouts.api.experiment import Experiment
 from rollouts.api.meta import APPLICATION_GROUP, DEFAULT_GROUP, VERSION, Names
 from rollouts.api.rollout import Rollout
 from rollouts.api.schema import Field
@@ -120,6 +121,20 @@ ANALYSIS_RUN = Kind(
         Column("Message", ".status.message"),
     ),
 )
+EXPERIMENT = Kind(
+    Experiment,
+    "Experiment",
+    "experiments",
+    ("exp",),
+    "Versions that run side by side for a while, and the analyses that compare them.",
+    (
+        Column("Phase", ".status.phase"),
+        Column("Duration", ".spec.duration"),
+        Column("Available", ".status.availableAt", "date"),
+        _AGE,
+        Column("Message", ".status.message"),
+    ),
+)
 # Revisions are 50 characters wide, so they are for wide terminals; the message names what matters of them.
 APPLICATION = Kind(
     Application,
@@ -139,7 +154,7 @@ APPLICATION = Kind(
     ),
     own_group=False,
 )
-KINDS = (ROLLOUT, ANALYSIS_TEMPLATE, CLUSTER_ANALYSIS_TEMPLATE, ANALYSIS_RUN, APPLICATION)
+KINDS = (ROLLOUT, ANALYSIS_TEMPLATE, CLUSTER_ANALYSIS_TEMPLATE, ANALYSIS_RUN, EXPERIMENT, APPLICATION)
 
 
 def crds(names: Names) -> list[dict[str, Any]]:

@@ -72,6 +72,15 @@ class Names:
         return f"argo-rollouts.{self.group}/controller-instance-id"
 
     @property
+    def experiment_name_annotation(self) -> str:
+        """On the ReplicaSets and Services of an Experiment."""
+        return f"experiment.{self.group}/name"
+
+    @property
+    def experiment_template_annotation(self) -> str:
+        return f"experiment.{self.group}/template-name"
+
+    @property
     def git_revision_annotation(self) -> str:
         """On a Rollout: the Git revision that its spec came from, written by the Application."""
         return f"rollout.{self.group}/git-revision"
@@ -127,12 +136,26 @@ class Reason(StrEnum):
     BAKING = "RolloutBaking"
     SKIP_STEPS = "SkipSteps"
     SWITCH_SERVICE = "SwitchService"
+    ANALYSIS_RUN_PENDING = "AnalysisRunPending"
     ANALYSIS_RUN_RUNNING = "AnalysisRunRunning"
     ANALYSIS_RUN_SUCCESSFUL = "AnalysisRunSuccessful"
     ANALYSIS_RUN_FAILED = "AnalysisRunFailed"
     ANALYSIS_RUN_ERROR = "AnalysisRunError"
     ANALYSIS_RUN_INCONCLUSIVE = "AnalysisRunInconclusive"
     WEBHOOK_FAILED = "WebhookFailed"
+    EXPERIMENT_CREATED = "ExperimentCreated"
+    EXPERIMENT_PENDING = "ExperimentPending"
+    EXPERIMENT_RUNNING = "ExperimentRunning"
+    EXPERIMENT_SUCCESSFUL = "ExperimentSuccessful"
+    EXPERIMENT_FAILED = "ExperimentFailed"
+    EXPERIMENT_ERROR = "ExperimentError"
+    EXPERIMENT_INCONCLUSIVE = "ExperimentInconclusive"
+    EXPERIMENT_COMPLETED = "ExperimentCompleted"
+    TEMPLATE_PROGRESSING = "TemplateProgressing"
+    TEMPLATE_RUNNING = "TemplateRunning"
+    TEMPLATE_SUCCESSFUL = "TemplateSuccessful"
+    TEMPLATE_FAILED = "TemplateFailed"
+    TEMPLATE_ERROR = "TemplateError"
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     AVAILABLE = "AvailableReason"
     INVALID_SPEC = "InvalidSpec"

@@ -15,25 +15,8 @@ from rollouts.api.meta import ObjectMeta
 from rollouts.api.rollout_status import RolloutStatus
 from rollouts.api.schema import Field, Rule
 from rollouts.api.strategy import RolloutAnalysis, RolloutStrategy
-
-
-@dataclass(frozen=True, slots=True)
-class LabelSelectorRequirement:
-    key: Annotated[str, Field("Label key.")]
-    operator: Annotated[
-        str, Field("In, NotIn, Exists or DoesNotExist.", pattern="^(In|NotIn|Exists|DoesNotExist)$")
-    ]
-    values: Annotated[tuple[str, ...], Field("Values for In and NotIn.")] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LabelSelector:
-    match_labels: Annotated[Mapping[str, str], Field("Labels with exactly these values.")] = field(
-        default_factory=dict
-    )
-    match_expressions: Annotated[
-        tuple[LabelSelectorRequirement, ...], Field("Requirements, all of which hold.")
-    ] = ()
+from rollouts.api.selector import LabelSelector as LabelSelector  # noqa: PLC0414 - part of this vocabulary
+from rollouts.api.selector import LabelSelectorRequirement as LabelSelectorRequirement  # noqa: PLC0414
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,28 +5,20 @@ Part of the Rollout kind (`rollouts.api.rollout`). Decides nothing; `rollouts.de
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
 from rollouts.api.analysis import (
     AnalysisRunArgument,
+    AnalysisRunMetadata,
     AnalysisTemplateRef,
     DryRun,
     MeasurementRetention,
 )
 from rollouts.api.schema import Field, IntOrString, Rule
 from rollouts.api.webhook import Webhook
-
-
-@dataclass(frozen=True, slots=True)
-class AnalysisRunMetadata:
-    labels: Annotated[Mapping[str, str], Field("Labels for the AnalysisRun.")] = field(default_factory=dict)
-    annotations: Annotated[Mapping[str, str], Field("Annotations for the AnalysisRun.")] = field(
-        default_factory=dict
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The state of Rollouts and AnalysisRuns as gauges, read from the stores at a scrape. Decides nothing."""
+"""The state of Rollouts, AnalysisRuns and Experiments as gauges, read from the stores at a scrape. Decides nothing."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import Phase
 from rollouts.controller.cache import Store
+from rollouts.controller.experiments.records import KnownExperiment
 from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.runs import KnownRun
 
-__all__ = ["analysis_runs", "rollouts"]
+__all__ = ["analysis_runs", "experiments", "rollouts"]
 
 _OBJECT = ("namespace", "name")
 
@@ -75,6 +76,20 @@ def analysis_runs(store: Store[KnownRun]) -> Iterator[GaugeMetricFamily]:
             if value is not None:
                 values.add_metric((*record.key, result.name), value)
     yield from (info, phases, metrics, values)
+
+
+def experiments(store: Store[KnownExperiment]) -> Iterator[GaugeMetricFamily]:
+    """argo-rollouts: controller/metrics/experiment.go"""
+    info = GaugeMetricFamily("experiment_info", "Every Experiment.", labels=(*_OBJECT, "phase"))
+    phases = GaugeMetricFamily(
+        "experiment_phase", "1 for the phase that an Experiment is in.", labels=(*_OBJECT, "phase")
+    )
+    for record in store:
+        phase = record.value.status.phase
+        info.add_metric((*record.key, phase or ""), 1)
+        for candidate in AnalysisPhase:
+            phases.add_metric((*record.key, candidate), candidate is phase)
+    yield from (info, phases)
 
 
 _COUNTS = ("desired", "updated", "available", "unavailable")

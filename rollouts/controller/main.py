@@ -23,6 +23,7 @@ from rollouts import kube as kubes
 from rollouts.api.meta import APPLICATION_GROUP
 from rollouts.controller import applications, door, health, wiring
 from rollouts.controller.cache import Store
+from rollouts.controller.experiments import wiring as experiments
 from rollouts.controller.lease import AlwaysHeld, Leadership, Lease
 from rollouts.controller.loop import Controller, work
 from rollouts.controller.metrics import Metrics
@@ -70,7 +71,11 @@ async def serve(
 
 def _parts(environment: Environment, checkpoint: Checkpoint) -> tuple[Part, ...]:
     stores = wiring.new_stores(environment)
-    return wiring.part(environment, stores, checkpoint), applications.part(environment)
+    return (
+        wiring.part(environment, stores, checkpoint),
+        experiments.part(environment, stores, checkpoint),
+        applications.part(environment),
+    )
 
 
 class Process:

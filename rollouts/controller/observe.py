@@ -5,7 +5,7 @@ Pods are not in the stores, because only a restart needs them: the caller lists 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from rollouts.api.rollout import RolloutSpec
 from rollouts.api.strategy import RolloutAnalysis
 from rollouts.controller import records
 from rollouts.controller.cache import Key, Record, Store
+from rollouts.controller.experiments.records import KnownExperiment
 from rollouts.controller.links import Links
 from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.runs import KnownRun
@@ -23,7 +24,16 @@ from rollouts.delivery import workload as workloads
 from rollouts.delivery.snapshot import Snapshot
 from rollouts.errors import SpecError
 
-__all__ = ["Stores", "needs_pods", "observe", "resolved", "service_names", "template_keys"]
+__all__ = [
+    "Stores",
+    "needs_pods",
+    "observe",
+    "reachable",
+    "resolved",
+    "service_names",
+    "template_key",
+    "template_keys",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,7 @@ class Stores:
     runs: Store[KnownRun]
     templates: Store[AnalysisTemplateSpec | SpecError]
     cluster_templates: Store[AnalysisTemplateSpec | SpecError]
+    experiments: Store[KnownExperiment]
     services_named: Links[Key, Key]
     """Rollouts and the Services in their specs."""
 
@@ -92,7 +103,7 @@ def service_names(spec: RolloutSpec) -> tuple[str, ...]:
 
 def template_keys(stores: Stores, namespace: str, spec: RolloutSpec) -> set[Key]:
     """Keys of the templates that the spec names, and of those that they name."""
-    return {_template_key(ref, namespace) for ref, _ in _reachable(stores, namespace, spec)}
+    return {template_key(ref, namespace) for ref, _ in reachable(stores, namespace, _references(spec))}
 
 
 def _services(stores: Stores, key: Key, spec: RolloutSpec) -> Iterator[tuple[str, snapshot.Service | None]]:
@@ -113,7 +124,7 @@ def _templates(
 ) -> Mapping[AnalysisTemplateRef, AnalysisTemplateSpec | None]:
     """Raises `SpecError` for a template that does not parse."""
     found: dict[AnalysisTemplateRef, AnalysisTemplateSpec | None] = {}
-    for ref, template in _reachable(stores, namespace, spec):
+    for ref, template in reachable(stores, namespace, _references(spec)):
         if isinstance(template, SpecError):
             kind = "ClusterAnalysisTemplate" if ref.cluster_scope else "AnalysisTemplate"
             raise SpecError("spec.strategy", ref.template_name, f"{kind} cannot be used: {template}")
@@ -121,11 +132,11 @@ def _templates(
     return found
 
 
-def _reachable(
-    stores: Stores, namespace: str, spec: RolloutSpec
+def reachable(
+    stores: Stores, namespace: str, refs: Iterable[AnalysisTemplateRef]
 ) -> Iterator[tuple[AnalysisTemplateRef, AnalysisTemplateSpec | SpecError | None]]:
-    """The templates that the spec names and those that they name, each once."""
-    wanted = [ref for analysis in _analyses(spec) for ref in analysis.templates]
+    """The templates that are named and those that they name, each once."""
+    wanted = list(refs)
     met: set[AnalysisTemplateRef] = set()
     while wanted:
         ref = wanted.pop()
@@ -133,15 +144,19 @@ def _reachable(
             continue
         met.add(ref)
         store = stores.cluster_templates if ref.cluster_scope else stores.templates
-        record = store.get(_template_key(ref, namespace))
+        record = store.get(template_key(ref, namespace))
         template = record.value if record else None
         yield ref, template
         if isinstance(template, AnalysisTemplateSpec):
             wanted.extend(template.templates)
 
 
-def _template_key(ref: AnalysisTemplateRef, namespace: str) -> Key:
+def template_key(ref: AnalysisTemplateRef, namespace: str) -> Key:
     return Key("" if ref.cluster_scope else namespace, ref.template_name)
+
+
+def _references(spec: RolloutSpec) -> Iterator[AnalysisTemplateRef]:
+    return (ref for analysis in _analyses(spec) for ref in analysis.templates)
 
 
 def _analyses(spec: RolloutSpec) -> Iterator[RolloutAnalysis]:

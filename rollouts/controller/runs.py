@@ -38,7 +38,7 @@ from rollouts.delivery.snapshot import MetricVerdict
 from rollouts.errors import SpecError
 from rollouts.kube import resources
 
-__all__ = ["KnownRun", "results_of", "runs", "status_of"]
+__all__ = ["KnownRun", "results_of", "runs", "status_of", "verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,16 @@ class KnownRun:
 
 def runs(names: Names, instance_id: str) -> Store[KnownRun]:
     return Store(resources.analysis_run(names.group), _run, label_selector=served_by(names, instance_id))
+
+
+def verdict(record: Record[KnownRun] | None) -> object:
+    """What an owner looks at; measurements that change nothing of it do not ring."""
+    return record and (
+        record.uid,
+        record.value.view.phase,
+        record.value.view.message,
+        record.value.view.terminating,
+    )
 
 
 def results_of(status: AnalysisRunStatus) -> tuple[model.MetricResult, ...]:

@@ -17,6 +17,7 @@ from rollouts.controller import gauges, measure, observe, reconcile, records, ru
 from rollouts.controller.apply import Applier
 from rollouts.controller.cache import Change, Key, Store
 from rollouts.controller.events import Recorder
+from rollouts.controller.experiments import records as records_of_experiments
 from rollouts.controller.jobs import Jobs
 from rollouts.controller.links import Links
 from rollouts.controller.loop import Controller
@@ -52,6 +53,7 @@ def new_stores(environment: Environment) -> Stores:
         runs=runs.runs(names, instance_id),
         templates=templates,
         cluster_templates=cluster_templates,
+        experiments=records_of_experiments.experiments(names, instance_id),
         services_named=Links(),
     )
 
@@ -175,7 +177,7 @@ class _Bell:
     def _run(self, change: Change[KnownRun]) -> None:
         if change.origin != measure.ORIGIN:
             self.runs.add(change.key)
-        if change.origin != reconcile.ORIGIN and _verdict(change, old=True) != _verdict(change, old=False):
+        if change.origin != reconcile.ORIGIN and runs.verdict(change.old) != runs.verdict(change.new):
             self._ring_owners(change)
 
     def _template(self, change: Change[AnalysisTemplateSpec | SpecError]) -> None:
@@ -183,9 +185,12 @@ class _Bell:
             self.rollouts.add(key)
 
     def _ring_owners(self, change: Change[snapshot.ReplicaSet] | Change[KnownRun]) -> None:
+        """An owner of another kind may have the same name; one that is not known yet rings itself when it comes."""
         for record in (change.old, change.new):
-            if record and record.owner_uid:
-                self.rollouts.add(Key(change.key.namespace, record.owner_name))
+            key = Key(change.key.namespace, record.owner_name) if record and record.owner_uid else None
+            owner = self.stores.rollouts.get(key) if key else None
+            if key and record and owner and owner.uid == record.owner_uid:
+                self.rollouts.add(key)
 
 
 async def _close(measurer: Measurer, workloads: Workloads, caller: Caller) -> None:
@@ -197,14 +202,3 @@ async def _close(measurer: Measurer, workloads: Workloads, caller: Caller) -> No
 def _forget(metrics: Metrics, controller: str, change: Change[Any]) -> None:
     if change.new is None:
         metrics.forget(controller, change.key)
-
-
-def _verdict(change: Change[KnownRun], *, old: bool) -> object:
-    """What a Rollout looks at; measurements that change nothing of it do not ring."""
-    record = change.old if old else change.new
-    return record and (
-        record.uid,
-        record.value.view.phase,
-        record.value.view.message,
-        record.value.view.terminating,
-    )

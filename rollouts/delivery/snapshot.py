@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names
 from rollouts.api.rollout import LabelSelector, Rollout
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+"""Stands for the creation time of an object that has none; the API server always sets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,20 @@ class AnalysisRun:
     terminating: bool = False
     """spec.terminate is set."""
     decided_by: MetricVerdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """An Experiment that the Rollout owns, as observed. `phase` is None until it is first looked at."""
+
+    name: str
+    uid: str
+    created_at: datetime
+    pod_template_hash: str
+    phase: AnalysisPhase | None = None
+    message: str = ""
+    terminating: bool = False
+    """spec.terminate is set."""
 
 
 @dataclass(frozen=True, slots=True)

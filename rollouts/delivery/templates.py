@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,6 +19,8 @@ from rollouts.api.analysis import (
     AnalysisTemplateRef,
     AnalysisTemplateSpec,
     Argument,
+    DryRun,
+    MeasurementRetention,
     Metric,
     PodTemplateHashValue,
 )
@@ -27,6 +29,8 @@ from rollouts.api.rollout import Rollout
 from rollouts.api.strategy import RolloutAnalysis
 from rollouts.delivery.snapshot import Snapshot
 from rollouts.errors import SpecError
+
+Templates = Mapping[AnalysisTemplateRef, AnalysisTemplateSpec | None]
 
 _SECTIONS = re.compile(r"[.\[\]]+")
 _QUOTED_KEY = re.compile(r"\['([^']+)'\]|\[\"([^\"]+)\"\]")
@@ -49,14 +53,33 @@ def compose(snapshot: Snapshot, analysis: RolloutAnalysis, path: str, hashes: Ha
     """The run that `analysis` (at `path` in the Rollout) asks for. Raises `SpecError`."""
     if not analysis.templates:
         raise SpecError(f"{path}.templates", None, "names no template", "name at least one AnalysisTemplate")
-    found = _found(snapshot.templates, analysis.templates, f"{path}.templates", ())
-    given = _given(snapshot.rollout, analysis.args, path, hashes)
+    return composed(
+        snapshot.templates,
+        [(ref, f"{path}.templates[{i}].templateName") for i, ref in enumerate(analysis.templates)],
+        given(snapshot.rollout, analysis.args, path, hashes),
+        path,
+        dry_run=analysis.dry_run,
+        measurement_retention=analysis.measurement_retention,
+    )
+
+
+def composed(
+    templates: Templates,
+    refs: Iterable[tuple[AnalysisTemplateRef, str]],
+    args: Iterable[Argument],
+    path: str,
+    *,
+    dry_run: tuple[DryRun, ...],
+    measurement_retention: tuple[MeasurementRetention, ...],
+) -> AnalysisRunSpec:
+    """The run of the named templates (each with the path where it is named). Raises `SpecError`."""
+    found = _found(templates, refs, ())
     return AnalysisRunSpec(
         metrics=_metrics(found),
-        args=_args(found, given, path),
-        dry_run=(*analysis.dry_run, *(d for t in found for d in t.spec.dry_run)),
+        args=_args(found, args, path),
+        dry_run=(*dry_run, *(d for t in found for d in t.spec.dry_run)),
         measurement_retention=(
-            *analysis.measurement_retention,
+            *measurement_retention,
             *(m for t in found for m in t.spec.measurement_retention),
         ),
     )
@@ -73,21 +96,28 @@ def measurable(spec: AnalysisRunSpec) -> tuple[model.Metric, ...]:
     )
 
 
+def given(
+    rollout: Rollout, args: tuple[AnalysisRunArgument, ...], path: str, hashes: Hashes
+) -> tuple[Argument, ...]:
+    """The arguments of an analysis (at `path` in the Rollout) with their values. Raises `SpecError`."""
+    return tuple(
+        Argument(arg.name, value=_value(rollout, arg, f"{path}.args[{i}]", hashes))
+        for i, arg in enumerate(args)
+    )
+
+
 def _found(
-    templates: Mapping[AnalysisTemplateRef, AnalysisTemplateSpec | None],
-    refs: tuple[AnalysisTemplateRef, ...],
-    path: str,
-    met: tuple[_Named, ...],
+    templates: Templates, refs: Iterable[tuple[AnalysisTemplateRef, str]], met: tuple[_Named, ...]
 ) -> tuple[_Named, ...]:
     """The templates that are named and those that they name in turn, each once, after those `met` before."""
-    for index, ref in enumerate(refs):
+    for ref, here in refs:
         if any(template.ref == ref for template in met):
             continue
-        here = f"{path}[{index}].templateName"
         spec = templates.get(ref)
         if spec is None:
             raise _missing(ref, here)
-        met = _found(templates, spec.templates, f"{here}.templates", (*met, _Named(ref, spec, here)))
+        inner = [(r, f"{here}.templates[{i}].templateName") for i, r in enumerate(spec.templates)]
+        met = _found(templates, inner, (*met, _Named(ref, spec, here)))
     return met
 
 
@@ -115,12 +145,13 @@ def _metrics(found: tuple[_Named, ...]) -> tuple[Metric, ...]:
     return tuple(out)
 
 
-def _args(found: tuple[_Named, ...], given: Mapping[str, str], path: str) -> tuple[Argument, ...]:
+def _args(found: tuple[_Named, ...], args: Iterable[Argument], path: str) -> tuple[Argument, ...]:
+    own = {arg.name: arg for arg in args if arg.value is not None or arg.value_from is not None}
     declared: dict[str, Argument] = {}
     for template in found:
         for arg in template.spec.args:
             declared[arg.name] = _merged(declared.get(arg.name), arg, template)
-    merged = [Argument(name, value=given[name]) if name in given else arg for name, arg in declared.items()]
+    merged = [own.get(name, arg) for name, arg in declared.items()]
     for arg in merged:
         if arg.value is None and arg.value_from is None:
             raise SpecError(
@@ -143,12 +174,6 @@ def _merged(before: Argument | None, arg: Argument, template: _Named) -> Argumen
             "use one value, or another name",
         )
     return before
-
-
-def _given(
-    rollout: Rollout, args: tuple[AnalysisRunArgument, ...], path: str, hashes: Hashes
-) -> Mapping[str, str]:
-    return {arg.name: _value(rollout, arg, f"{path}.args[{i}]", hashes) for i, arg in enumerate(args)}
 
 
 def _value(rollout: Rollout, arg: AnalysisRunArgument, path: str, hashes: Hashes) -> str:

@@ -13,7 +13,7 @@ from analysis.errors import AnalysisError
 from rollouts.api.analysis import AnalysisTemplateRef
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
 from rollouts.api.parse import format_duration
-from rollouts.api.rollout import LabelSelectorRequirement
+from rollouts.api.selector import LabelSelector, LabelSelectorRequirement
 from rollouts.api.strategy import CanaryStep
 from rollouts.delivery import runs, templates, webhooks
 from rollouts.delivery.view import View
@@ -53,24 +53,29 @@ def _strategy(seen: View) -> Iterator[SpecError]:
 
 
 def _selector(seen: View) -> Iterator[SpecError]:
-    selector, labels = seen.spec.selector, _labels(seen.spec.template)
+    yield from selector_faults(seen.spec.selector, seen.spec.template, "spec")
+
+
+def selector_faults(selector: LabelSelector, template: Mapping[str, Any], path: str) -> Iterator[SpecError]:
+    """A selector must select the pods of the template beside it, and not every pod."""
+    labels = _labels(template)
     if not selector.match_labels and not selector.match_expressions:
-        yield SpecError("spec.selector", None, "is empty and would select every pod", "set matchLabels")
+        yield SpecError(f"{path}.selector", None, "is empty and would select every pod", "set matchLabels")
     for key, value in selector.match_labels.items():
         if labels.get(key) != value:
             yield SpecError(
-                f"spec.selector.matchLabels.{key}",
+                f"{path}.selector.matchLabels.{key}",
                 value,
                 f"does not match the template, where it is {_shown(labels.get(key))}",
-                f"set spec.template.metadata.labels.{key} to the same value",
+                f"set {path}.template.metadata.labels.{key} to the same value",
             )
     for index, term in enumerate(selector.match_expressions):
         if not _matches(term, labels):
             yield SpecError(
-                f"spec.selector.matchExpressions[{index}]",
+                f"{path}.selector.matchExpressions[{index}]",
                 f"{term.key} {term.operator}",
                 "does not match the template's labels",
-                "correct the expression or spec.template.metadata.labels",
+                f"correct the expression or {path}.template.metadata.labels",
             )
 
 

@@ -74,6 +74,10 @@ def analysis_run(group: str) -> Resource:
     return Resource(group, VERSION, "analysisruns", "AnalysisRun")
 
 
+def experiment(group: str) -> Resource:
+    return Resource(group, VERSION, "experiments", "Experiment")
+
+
 def analysis_template(group: str) -> Resource:
     return Resource(group, VERSION, "analysistemplates", "AnalysisTemplate")
 

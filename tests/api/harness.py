@@ -86,6 +86,7 @@ class Bench:
         known: dict[str, Resource] = {
             "Rollout": resources.rollout(self.group),
             "AnalysisRun": resources.analysis_run(self.group),
+            "Experiment": resources.experiment(self.group),
             "AnalysisTemplate": resources.analysis_template(self.group),
             "ClusterAnalysisTemplate": resources.cluster_analysis_template(self.group),
             "ReplicaSet": resources.REPLICA_SET,

@@ -133,17 +133,21 @@ def test_the_delivery_half_has_these_rights_and_no_others(render: Render) -> Non
     read = ("get", "list", "watch")
     own = "rollouts.dev"
     assert rules(objects, ("ClusterRole", "rollouts"), ("ClusterRole", "rollouts-cluster")) == {
-        *((own, kind, verb) for kind in ("rollouts", "analysisruns", "analysistemplates") for verb in read),
+        *(
+            (own, kind, verb)
+            for kind in ("rollouts", "analysisruns", "analysistemplates", "experiments")
+            for verb in read
+        ),
         *((own, "clusteranalysistemplates", verb) for verb in read),
         (own, "rollouts", "patch"),
         *(("apps", "deployments", verb) for verb in read),
         ("apps", "deployments/scale", "patch"),
         *(("", "podtemplates", verb) for verb in read),
-        *((own, f"{kind}/status", "patch") for kind in ("rollouts", "analysisruns")),
-        *((own, f"{kind}/finalizers", "update") for kind in ("rollouts", "analysisruns")),
-        *((own, "analysisruns", verb) for verb in ("create", "patch", "delete")),
+        *((own, f"{kind}/status", "patch") for kind in ("rollouts", "analysisruns", "experiments")),
+        *((own, f"{kind}/finalizers", "update") for kind in ("rollouts", "analysisruns", "experiments")),
+        *((own, k, verb) for k in ("analysisruns", "experiments") for verb in ("create", "patch", "delete")),
         *(("apps", "replicasets", verb) for verb in (*read, "create", "patch", "delete")),
-        *(("", "services", verb) for verb in (*read, "patch")),
+        *(("", "services", verb) for verb in (*read, "create", "patch", "delete")),
         *(("", "pods", verb) for verb in ("get", "list")),
         *(("batch", "jobs", verb) for verb in ("get", "create", "delete")),
         ("", "pods/eviction", "create"),

@@ -7,12 +7,18 @@ from datetime import timedelta
 
 import pytest
 
-from rollouts.api.analysis import AnalysisPhase, AnalysisRunArgument, AnalysisTemplateRef, Argument
+from rollouts.api.analysis import (
+    AnalysisPhase,
+    AnalysisRunArgument,
+    AnalysisRunMetadata,
+    AnalysisTemplateRef,
+    Argument,
+)
 from rollouts.api.meta import Names
 from rollouts.api.parse import parse
 from rollouts.api.rollout import AnalysisRunStrategy
 from rollouts.api.rollout_status import PauseReason, Phase
-from rollouts.api.strategy import AnalysisRunMetadata, RolloutAnalysis
+from rollouts.api.strategy import RolloutAnalysis
 from rollouts.delivery.actions import CreateAnalysisRun, DeleteAnalysisRun, TerminateAnalysisRun
 from tests.builders import analyse, analysis, background, canary, pause, rollout, set_weight, template
 from tests.fakes import FakeCluster

@@ -1,0 +1,1 @@
+"""Experiments in the process: store, reconciler, writes. `wiring.part` puts them together."""

@@ -1,0 +1,156 @@
+"""A Plan of an Experiment -> writes, in the plan's order: actions, events, status last.
+
+Decides nothing but what an answer means: what exists already as ours is success, what exists as somebody else's
+is told to the caller. A crash after any write leaves a state from which the next decision ends in the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, assert_never
+
+from rollouts.api.experiment import Experiment, ExperimentStatus
+from rollouts.api.meta import Names, ObjectMeta
+from rollouts.api.parse import dump
+from rollouts.controller import bodies as sets
+from rollouts.controller.cache import Key, Store
+from rollouts.controller.events import Recorder
+from rollouts.controller.experiments import bodies
+from rollouts.controller.experiments.records import KnownExperiment
+from rollouts.controller.observe import Stores
+from rollouts.controller.writes import Checkpoint, Writer, merge_difference, no_checkpoint
+from rollouts.delivery.actions import CreateAnalysisRun, PatchReplicaSet, TerminateAnalysisRun
+from rollouts.delivery.experiments.actions import (
+    Action,
+    CreateService,
+    CreateTemplateSet,
+    DeleteService,
+    Plan,
+)
+from rollouts.errors import Conflict, Rejected
+
+__all__ = ["Applier", "NameTaken", "TemplateRefused"]
+
+
+class NameTaken(Exception):
+    """The name of a template's new ReplicaSet belongs to somebody else's."""
+
+    def __init__(self, template: str) -> None:
+        super().__init__(template)
+        self.template = template
+
+
+class TemplateRefused(Exception):
+    """The API server does not take a template's ReplicaSet or Service."""
+
+    def __init__(self, template: str, message: str) -> None:
+        super().__init__(message)
+        self.template = template
+
+
+@dataclass(frozen=True, slots=True)
+class Applier:
+    """Carries out plans of Experiments."""
+
+    stores: Stores
+    writer: Writer
+    recorder: Recorder
+    names: Names
+    instance_id: str
+    now: Callable[[], datetime]
+    checkpoint: Checkpoint = no_checkpoint
+
+    async def apply(self, known: KnownExperiment, plan: Plan) -> bool:
+        """Carry out a plan; whether anything was written. Raises `NameTaken` and `TemplateRefused`."""
+        self.checkpoint("plan")
+        for action in plan.actions:
+            assert known.experiment is not None, "nothing is done for a spec that does not parse"
+            await self._act(known.experiment, action)
+            self.checkpoint(type(action).__name__)
+        for event in plan.events:
+            await self.recorder.post(known.metadata, event, self.now())
+            self.checkpoint("Event")
+        # Status last: a crash before it repeats the decision, never what was decided.
+        wrote = await self._write_status(known.metadata, known.status, plan.status)
+        self.recorder.settle(known.metadata.uid)
+        return wrote or bool(plan.actions)
+
+    async def _write_status(self, metadata: ObjectMeta, old: ExperimentStatus, new: ExperimentStatus) -> bool:
+        difference = merge_difference(dump(old), dump(new)) if new != old else {}
+        if not difference:
+            return False
+        patch = {
+            "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
+            "status": difference,
+        }
+        key = Key(metadata.namespace, metadata.name)
+        await self.writer.patch(self.stores.experiments, key, patch, subresource="status")
+        self.checkpoint("Status")
+        return True
+
+    async def _act(self, experiment: Experiment, action: Action) -> None:
+        stores, namespace = self.stores, experiment.metadata.namespace
+        match action:
+            case CreateTemplateSet():
+                return await self._create_replica_set(experiment, action)
+            case PatchReplicaSet():
+                key = Key(namespace, action.name)
+                return await self.writer.patch(stores.replica_sets, key, sets.replica_set_patch(action))
+            case CreateService():
+                return await self._create_service(experiment, action)
+            case DeleteService():
+                record = stores.services.get(Key(namespace, action.name))
+                if record and record.uid == action.uid:
+                    await self.writer.delete(stores.services, record)
+                return None
+            case CreateAnalysisRun():
+                return await self._create_analysis_run(experiment, action)
+            case TerminateAnalysisRun():
+                patch = {"metadata": {"uid": action.uid}, "spec": {"terminate": True}}
+                return await self.writer.patch(stores.runs, Key(namespace, action.name), patch)
+        assert_never(action)
+
+    async def _create_replica_set(self, experiment: Experiment, action: CreateTemplateSet) -> None:
+        try:
+            body = bodies.replica_set(action, experiment, self.names)
+            if not await self._created(self.stores.replica_sets, body, experiment.metadata):
+                raise NameTaken(action.template)
+        except Rejected as e:
+            message = f"ReplicaSet {action.name} for template '{action.template}' cannot be created: {e}"
+            raise TemplateRefused(action.template, message) from e
+
+    async def _create_service(self, experiment: Experiment, action: CreateService) -> None:
+        what = f"Service {action.name} for template '{action.template}'"
+        try:
+            body = bodies.service(action, experiment, self.names)
+            if not await self._created(self.stores.services, body, experiment.metadata):
+                message = f"{what} exists and belongs to somebody else; name another in templates[].service"
+                raise TemplateRefused(action.template, message)
+        except Rejected as e:
+            raise TemplateRefused(action.template, f"{what} cannot be created: {e}") from e
+
+    async def _create_analysis_run(self, experiment: Experiment, action: CreateAnalysisRun) -> None:
+        metadata = experiment.metadata
+        body = bodies.analysis_run(action, experiment, self.names, self.instance_id)
+        if not await self._created(self.stores.runs, body, metadata):
+            raise Rejected(
+                f"AnalysisRun {metadata.namespace}/{action.name} exists and belongs to somebody else; "
+                f"delete it, or rename Experiment {metadata.name}"
+            )
+
+    async def _created(self, store: Store[Any], body: Mapping[str, Any], owner: ObjectMeta) -> bool:
+        """Create it, or find it made before; False when what has the name is not ours."""
+        try:
+            await self.writer.create(store, body)
+        except Conflict:
+            ref = store.ref(Key(owner.namespace, body["metadata"]["name"]))
+            found = await self.writer.kube.get(ref)
+            if found["metadata"].get("deletionTimestamp"):
+                raise Conflict(f"{ref} is just being deleted") from None
+            owners = found["metadata"].get("ownerReferences") or ()
+            if not any(o.get("controller") and o["uid"] == owner.uid for o in owners):
+                return False
+            self.writer.saw(store, found)
+        return True

@@ -1,0 +1,114 @@
+"""The objects that an Experiment makes, as the API server takes them. Pure.
+
+Decides names, labels, annotations and owners as Argo Rollouts puts them; not when one is made. Called by `apply`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rollouts.api.experiment import Experiment, ExperimentTemplate
+from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names, ObjectMeta
+from rollouts.api.parse import dump
+from rollouts.delivery.actions import CreateAnalysisRun
+from rollouts.delivery.experiments.actions import CreateService, CreateTemplateSet
+
+__all__ = ["analysis_run", "replica_set", "service"]
+
+Object = dict[str, Any]
+
+
+def replica_set(action: CreateTemplateSet, experiment: Experiment, names: Names) -> Object:
+    template = _template(experiment, action.template)
+    metadata = template.template.get("metadata") or {}
+    labels = _labels(template, action.pod_template_hash)
+    selector = dump(template.selector)
+    matched = {**selector.get("matchLabels", {}), POD_TEMPLATE_HASH_LABEL: action.pod_template_hash}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {**_metadata(action.name, action.template, experiment.metadata, names), "labels": labels},
+        "spec": {
+            "replicas": action.replicas,
+            "minReadySeconds": template.min_ready_seconds,
+            "selector": {**selector, "matchLabels": matched},
+            "template": {**template.template, "metadata": {**metadata, "labels": labels}},
+        },
+    }
+
+
+def service(action: CreateService, experiment: Experiment, names: Names) -> Object:
+    template = _template(experiment, action.template)
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(action.name, action.template, experiment.metadata, names),
+        "spec": {
+            "selector": _labels(template, action.pod_template_hash),
+            "ports": list(_ports(template)),
+        },
+    }
+
+
+def analysis_run(action: CreateAnalysisRun, experiment: Experiment, names: Names, instance_id: str) -> Object:
+    instance = {names.instance_id_label: instance_id} if instance_id else {}
+    return {
+        "apiVersion": names.api_version,
+        "kind": "AnalysisRun",
+        "metadata": {
+            "name": action.name,
+            "namespace": experiment.metadata.namespace,
+            "labels": {**action.labels, **instance},
+            "annotations": dict(action.annotations),
+            "ownerReferences": [_owner_reference(experiment.metadata, names)],
+        },
+        "spec": dump(action.spec),
+    }
+
+
+def _metadata(name: str, template: str, experiment: ObjectMeta, names: Names) -> Object:
+    return {
+        "name": name,
+        "namespace": experiment.namespace,
+        "annotations": {
+            names.experiment_name_annotation: experiment.name,
+            names.experiment_template_annotation: template,
+        },
+        "ownerReferences": [_owner_reference(experiment, names)],
+    }
+
+
+def _labels(template: ExperimentTemplate, pod_template_hash: str) -> Mapping[str, str]:
+    labels = (template.template.get("metadata") or {}).get("labels") or {}
+    return {**labels, POD_TEMPLATE_HASH_LABEL: pod_template_hash}
+
+
+def _ports(template: ExperimentTemplate) -> Iterator[Object]:
+    """Those of the containers; where there are several, each needs a name."""
+    containers = (template.template.get("spec") or {}).get("containers") or ()
+    ports = [port for container in containers for port in container.get("ports") or ()]
+    for index, port in enumerate(ports):
+        number = port["containerPort"]
+        name = port.get("name") or (f"port-{index}" if len(ports) > 1 else "")
+        yield {
+            **({"name": name} if name else {}),
+            "port": number,
+            "targetPort": number,
+            "protocol": port.get("protocol", "TCP"),
+        }
+
+
+def _template(experiment: Experiment, name: str) -> ExperimentTemplate:
+    return next(template for template in experiment.spec.templates if template.name == name)
+
+
+def _owner_reference(experiment: ObjectMeta, names: Names) -> Mapping[str, Any]:
+    return {
+        "apiVersion": names.api_version,
+        "kind": "Experiment",
+        "name": experiment.name,
+        "uid": experiment.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }

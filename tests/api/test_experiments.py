@@ -1,0 +1,144 @@
+"""Experiments on a real API server, with analyses and Services, measured as Prometheus would answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.api.harness import Bench, Object, eventually
+from tests.api.test_analysis import Measured, metric, template
+from tests.api.test_analysis import prometheus as prometheus  # noqa: PLC0414 - the fixture
+
+pytestmark = pytest.mark.api
+
+
+def experiment(name: str, *templates: Object, **spec: object) -> Object:
+    return {
+        "apiVersion": "rollouts.dev/v1alpha1",
+        "kind": "Experiment",
+        "metadata": {"name": name},
+        "spec": {"templates": list(templates), "scaleDownDelaySeconds": 0, **spec},
+    }
+
+
+def pods(name: str, image: str = "web:1", **fields: object) -> Object:
+    container = {"name": "main", "image": image, "ports": [{"containerPort": 8080}]}
+    labels = {"app": f"exp-{name}"}
+    return {
+        "name": name,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        **fields,
+    }
+
+
+async def ends(bench: Bench, name: str, phase: str) -> Object:
+    async def there() -> Object | None:
+        found = await bench.get("Experiment", name)
+        now = found.get("status", {}).get("phase")
+        assert now in (phase, "Running", "Pending", None), found["status"]
+        return found if now == phase else None
+
+    return await eventually(there)
+
+
+async def sizes(bench: Bench) -> dict[str, int]:
+    return {s["metadata"]["name"]: s["spec"]["replicas"] for s in await bench.list("ReplicaSet")}
+
+
+async def test_an_experiment_runs_its_pods_and_analyses_and_cleans_up(
+    bench: Bench, prometheus: Measured
+) -> None:
+    prometheus.hold = asyncio.Event()
+    args = [{"name": "hash", "value": "{{templates.canary.podTemplateHash}}"}]
+    analyses = [
+        {"name": "compare", "templateName": "rate", "args": args, "requiredForCompletion": True},
+    ]
+    async with bench.controller(prometheus_address=prometheus.url):
+        await bench.create(template("rate", args=[{"name": "hash"}]))
+        await bench.create(
+            experiment(
+                "compare",
+                pods("baseline", replicas=2, service={}),
+                pods("canary", "web:2", service={"name": "exp-canary"}),
+                analyses=analyses,
+            )
+        )
+        await ends(bench, "compare", "Running")
+        await eventually(lambda: bench.find("AnalysisRun", "compare-compare"))
+        assert await sizes(bench) == {"compare-baseline": 2, "compare-canary": 1}
+        service = await bench.get("Service", "exp-canary")
+        running = await bench.get("Experiment", "compare")
+        prometheus.hold.set()
+        status = (await ends(bench, "compare", "Successful"))["status"]
+
+        async def gone() -> bool:
+            services = [s["metadata"]["name"] for s in await bench.list("Service")]
+            return set((await sizes(bench)).values()) == {0} and not services
+
+        await eventually(gone)
+        run = await bench.get("AnalysisRun", "compare-compare")
+
+    assert service["spec"]["selector"]["app"] == "exp-canary"
+    assert service["metadata"]["annotations"]["experiment.rollouts.dev/template-name"] == "canary"
+    assert run["metadata"]["ownerReferences"][0]["kind"] == "Experiment"
+    (templates,) = [t for t in running["status"]["templateStatuses"] if t["name"] == "canary"]
+    assert run["spec"]["args"] == [{"name": "hash", "value": templates["podTemplateHash"]}]
+    assert templates["serviceName"] == "exp-canary"
+    assert status["message"] == "Required AnalysisRuns completed"
+    assert [t["status"] for t in status["templateStatuses"]] == ["Successful", "Successful"]
+
+
+async def test_a_failed_analysis_fails_the_experiment_and_a_retry_runs_it_again(
+    bench: Bench, prometheus: Measured
+) -> None:
+    prometheus.value = "0"
+    analyses = [{"name": "rate", "templateName": "rate", "requiredForCompletion": True}]
+    async with bench.controller(prometheus_address=prometheus.url):
+        await bench.create(template("rate", metric()))
+        await bench.create(experiment("web", pods("only"), analyses=analyses))
+        failed = await ends(bench, "web", "Failed")
+        assert failed["status"]["analysisRuns"][0]["phase"] == "Failed"
+        await eventually(lambda: _is_empty(bench))
+
+        prometheus.value = "1"
+        await bench.patch("Experiment", "web", {"status": None}, subresource="status")
+
+        async def successful() -> bool:
+            found = await bench.get("Experiment", "web")
+            return found.get("status", {}).get("phase") == "Successful"
+
+        await eventually(successful)
+        again = await bench.get("Experiment", "web")
+
+    assert again["status"]["analysisRuns"][0]["analysisRun"] == "web-rate.1"
+
+
+async def _is_empty(bench: Bench) -> bool:
+    return set((await sizes(bench)).values()) == {0}
+
+
+async def test_an_experiment_is_terminated_and_then_is_quiet(bench: Bench) -> None:
+    async with bench.controller() as requests:
+        await bench.create(experiment("web", pods("only"), duration="1h"))
+        await ends(bench, "web", "Running")
+        await bench.patch("Experiment", "web", {"spec": {"terminate": True}})
+        await ends(bench, "web", "Successful")
+        await eventually(lambda: _is_empty(bench))
+
+        async def counted() -> bool:
+            status = (await bench.get("Experiment", "web"))["status"]
+            return status["templateStatuses"][0]["replicas"] == 0
+
+        await eventually(counted)
+        before = len(requests.writes())
+        await bench.patch("Experiment", "web", {"metadata": {"labels": {"seen": "twice"}}})
+        await bench.create(experiment("bad", pods("only", selector={"matchLabels": {"app": "no"}})))
+
+        async def refused() -> bool:
+            conditions = (await bench.get("Experiment", "bad")).get("status", {}).get("conditions") or ()
+            return [c["reason"] for c in conditions] == ["InvalidSpec"]
+
+        await eventually(refused)
+        assert [w for w in requests.writes()[before:] if "experiments/web" in w] == []
