@@ -22,11 +22,16 @@ from rollouts.api.analysis import (
     MetricProvider,
 )
 from rollouts.api.application import Application, ApplicationSpec
+from rollouts.api.experiment import Experiment, ExperimentSpec
 from rollouts.api.meta import APPLICATION_GROUP, DEFAULT_GROUP, ObjectMeta
 from rollouts.api.rollout import Rollout, RolloutSpec
 from rollouts.api.strategy import RolloutAnalysis
 from rollouts.cli.facts import dig
 from rollouts.delivery import explain, validate, view, workload
+from rollouts.delivery.experiments import analyses as experiment_analyses
+from rollouts.delivery.experiments import explain as experiments_in_words
+from rollouts.delivery.experiments import validate as experiments
+from rollouts.delivery.experiments.snapshot import Snapshot as ExperimentSnapshot
 from rollouts.delivery.snapshot import PodTemplate, Service, Snapshot, Workload
 from rollouts.errors import SpecError
 from rollouts.gitops import validation
@@ -36,6 +41,7 @@ _SPECS: Mapping[str, type] = {
     "AnalysisTemplate": AnalysisTemplateSpec,
     "ClusterAnalysisTemplate": AnalysisTemplateSpec,
     "AnalysisRun": AnalysisRunSpec,
+    "Experiment": ExperimentSpec,
     "Application": ApplicationSpec,
 }
 _TOP_LEVEL = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
@@ -92,7 +98,7 @@ class Report:
     unknown: tuple[str, ...]
     """What manifests name and the files do not hold."""
     explained: tuple[str, ...] = ()
-    """Each Rollout that can be served, in words."""
+    """Each Rollout and Experiment that can be served, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,7 @@ class _Files:
     """What the files hold that a Rollout may name."""
 
     rollouts: tuple[tuple[Manifest, RolloutSpec], ...]
+    experiments: tuple[tuple[Manifest, ExperimentSpec], ...]
     services: Mapping[tuple[str, str], Mapping[str, str]]
     templates: Mapping[tuple[str, AnalysisTemplateRef], AnalysisTemplateSpec]
     workloads: Mapping[tuple[str, str, str], Workload]
@@ -132,6 +139,10 @@ def _explained(files: _Files, wrong: Container[tuple[str, int, str]]) -> Iterato
         if (manifest.file, manifest.document, what) not in wrong:
             templates = dict(_templates(references(spec), manifest.namespace, files))
             yield f"{what}: {explain.explain(spec, templates)}"
+    for manifest, experiment in files.experiments:
+        what = f"Experiment {manifest.name}"
+        if (manifest.file, manifest.document, what) not in wrong:
+            yield f"{what}: {experiments_in_words.explain(experiment)}"
 
 
 def _items(manifest: Manifest) -> Iterator[Manifest]:
@@ -170,6 +181,7 @@ def _check_frame(manifest: Manifest) -> None:
 def _files(every: Iterable[Manifest], specs: Sequence[tuple[Manifest, Any]]) -> _Files:
     return _Files(
         rollouts=tuple((m, spec) for m, spec in specs if isinstance(spec, RolloutSpec)),
+        experiments=tuple((m, spec) for m, spec in specs if isinstance(spec, ExperimentSpec)),
         services={
             (m.namespace, m.name): dig(m.body, "spec", "selector") or {}
             for m in every
@@ -213,10 +225,29 @@ def _check_meaning(manifest: Manifest, spec: Any, files: _Files, now: datetime) 
             fault = validate.fault(view.of(_snapshot(manifest, spec, files, now)))
             if fault is not None:
                 raise fault
+        case ExperimentSpec():
+            _check_experiment(manifest, spec, files, now)
         case ApplicationSpec():
             validation.check(Application(_metadata(manifest), spec))
         case _:
             _check_metrics(manifest, spec)
+
+
+def _check_experiment(manifest: Manifest, spec: ExperimentSpec, files: _Files, now: datetime) -> None:
+    for index, template in enumerate(spec.templates):
+        podtemplate.canonical(template.template, f"spec.templates[{index}].template")
+    fault = experiments.fault(spec)
+    if fault is not None:
+        raise fault
+    refs = [AnalysisTemplateRef(a.template_name, a.cluster_scope) for a in spec.analyses]
+    experiment_analyses.check(
+        ExperimentSnapshot(
+            experiment=Experiment(_metadata(manifest), spec),
+            now=now,
+            hashes={template.name: "hash" for template in spec.templates},
+            templates=dict(_templates(refs, manifest.namespace, files)),
+        )
+    )
 
 
 def _resolved(spec: RolloutSpec, namespace: str, files: _Files) -> RolloutSpec | None:

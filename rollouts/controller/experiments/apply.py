@@ -94,23 +94,23 @@ class Applier:
         stores, namespace = self.stores, experiment.metadata.namespace
         match action:
             case CreateTemplateSet():
-                return await self._create_replica_set(experiment, action)
+                await self._create_replica_set(experiment, action)
             case PatchReplicaSet():
                 key = Key(namespace, action.name)
-                return await self.writer.patch(stores.replica_sets, key, sets.replica_set_patch(action))
+                await self.writer.patch(stores.replica_sets, key, sets.replica_set_patch(action))
             case CreateService():
-                return await self._create_service(experiment, action)
+                await self._create_service(experiment, action)
             case DeleteService():
                 record = stores.services.get(Key(namespace, action.name))
                 if record and record.uid == action.uid:
                     await self.writer.delete(stores.services, record)
-                return None
             case CreateAnalysisRun():
-                return await self._create_analysis_run(experiment, action)
+                await self._create_analysis_run(experiment, action)
             case TerminateAnalysisRun():
                 patch = {"metadata": {"uid": action.uid}, "spec": {"terminate": True}}
-                return await self.writer.patch(stores.runs, Key(namespace, action.name), patch)
-        assert_never(action)
+                await self.writer.patch(stores.runs, Key(namespace, action.name), patch)
+            case _:
+                assert_never(action)
 
     async def _create_replica_set(self, experiment: Experiment, action: CreateTemplateSet) -> None:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from analysis.errors import AnalysisError
 from rollouts.api.analysis import AnalysisPhase, AnalysisRunSpec, AnalysisTemplateRef, Argument
 from rollouts.api.experiment import ExperimentAnalysis, ExperimentAnalysisRunStatus, ExperimentStatus
 from rollouts.api.parse import format_timestamp
@@ -28,6 +29,12 @@ def assessed(seen: Snapshot, *, starts: bool) -> tuple[ExperimentAnalysisRunStat
         _assessed(seen, index, analysis, starts=starts) for index, analysis in enumerate(seen.spec.analyses)
     )
     return tuple(status for status in found if status is not None)
+
+
+def check(seen: Snapshot) -> None:
+    """Whether every analysis can be measured. Raises `SpecError` or `AnalysisError`."""
+    for index, analysis in enumerate(seen.spec.analyses):
+        templates.measurable(_spec(seen, index, analysis))
 
 
 def refreshed(seen: Snapshot) -> tuple[ExperimentAnalysisRunStatus, ...]:
@@ -63,8 +70,8 @@ def _assessed(
     if run is not None:
         return _of(analysis.name, run, was)
     try:
-        _spec(seen, index, analysis)
-    except SpecError as e:
+        templates.measurable(_spec(seen, index, analysis))
+    except (SpecError, AnalysisError) as e:
         return ExperimentAnalysisRunStatus(analysis.name, phase=AnalysisPhase.ERROR, message=str(e))
     if was is not None or not starts:
         return was

@@ -198,3 +198,44 @@ def test_programs_read_the_findings(tmp_path: Path, form: str) -> None:
 
     assert result.exit_code == 1
     assert "spec.metrics[0].successCondition" in result.output
+
+
+EXPERIMENT = """
+apiVersion: rollouts.dev/v1alpha1
+kind: Experiment
+metadata: {name: compare}
+spec:
+  duration: 5m
+  templates:
+    - name: canary
+      selector: {matchLabels: {app: web}}
+      template:
+        metadata: {labels: {app: web}}
+        spec: {containers: [{name: main, image: "web:2"}]}
+  analyses: [{name: rate, templateName: rate}]
+"""
+
+
+def test_an_experiment_is_checked_and_explained() -> None:
+    report = lint(EXPERIMENT)
+
+    assert (report.checked, report.findings, report.unknown) == (1, (), ("AnalysisTemplate rate",))
+    assert report.explained == (
+        "Experiment compare: runs canary (1 pod); "
+        "ends 5 min after all pods are available or when rate did not succeed",
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "wrong", "told"),
+    [
+        ("{matchLabels: {app: web}}", "{matchLabels: {app: shop}}", "does not match the template"),
+        ("templateName: rate", "template: rate", "templateName: is required"),
+        ('image: "web:2"', "image: 2", "image"),
+        ("templateName: rate}", "templateName: rate, args: [{name: a, value: '{{x}}'}]}", '"x" is not known'),
+    ],
+)
+def test_what_is_wrong_with_an_experiment_is_found(written: str, wrong: str, told: str) -> None:
+    (problem,) = problems(EXPERIMENT.replace(written, wrong))
+
+    assert told in problem
