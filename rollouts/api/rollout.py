@@ -14,9 +14,9 @@ from typing import Annotated, Any
 from rollouts.api.meta import ObjectMeta
 from rollouts.api.rollout_status import RolloutStatus
 from rollouts.api.schema import Field, Rule
-from rollouts.api.strategy import RolloutAnalysis, RolloutStrategy
 from rollouts.api.selector import LabelSelector as LabelSelector  # noqa: PLC0414 - part of this vocabulary
 from rollouts.api.selector import LabelSelectorRequirement as LabelSelectorRequirement  # noqa: PLC0414
+from rollouts.api.strategy import RolloutAnalysis, RolloutStrategy
 
 
 @dataclass(frozen=True, slots=True)
