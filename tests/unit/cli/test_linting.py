@@ -220,10 +220,8 @@ def test_an_experiment_is_checked_and_explained() -> None:
     report = lint(EXPERIMENT)
 
     assert (report.checked, report.findings, report.unknown) == (1, (), ("AnalysisTemplate rate",))
-    assert report.explained == (
-        "Experiment compare: runs canary (1 pod); "
-        "ends 5 min after all pods are available or when rate did not succeed",
-    )
+    ends = "ends 5 min after all pods are available or when rate did not succeed"
+    assert report.explained == (f"Experiment compare: runs canary (1 pod); {ends}",)
 
 
 @pytest.mark.parametrize(
