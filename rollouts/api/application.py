@@ -42,6 +42,9 @@ SYNC_OPTIONS = frozenset(
 )
 """Values of `spec.syncPolicy.syncOptions`. Beside CreateNamespace they ask for what always holds here."""
 
+FINALIZER = f"{APPLICATION_GROUP}/resources-finalizer"
+"""Kept on an Application whose objects are deleted with it."""
+
 LOCAL_CLUSTER = "https://kubernetes.default.svc"
 
 
@@ -181,6 +184,13 @@ class IgnoreDifference:
     ] = ()
 
 
+class DeletionPolicy(StrEnum):
+    """What becomes of the objects when the Application is deleted (Flux: spec.deletionPolicy)."""
+
+    ORPHAN = "Orphan"
+    DELETE = "Delete"
+
+
 @dataclass(frozen=True, slots=True)
 class Dependency:
     name: Annotated[str, Field("Name of another Application.", min_length=1)]
@@ -235,6 +245,13 @@ class ApplicationSpec:
             "not under it: they have a progress deadline of their own."
         ),
     ] = timedelta(minutes=5)
+    deletion_policy: Annotated[
+        DeletionPolicy,
+        Field(
+            "When the Application is deleted: Orphan leaves its objects, Delete deletes them first. Argo CD's "
+            "finalizer resources-finalizer.argocd.argoproj.io asks for the same as Delete."
+        ),
+    ] = DeletionPolicy.ORPHAN
     suspend: Annotated[bool, Field("Neither sync nor heal; everything stays as it is.")] = False
     secret_ref: Annotated[
         SecretReference | None,

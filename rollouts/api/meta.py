@@ -192,6 +192,7 @@ class ObjectMeta:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     owner_references: tuple[Mapping[str, Any], ...] = ()
+    finalizers: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -44,7 +44,8 @@ def convert(body: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[Loss]]:
     kept = _known(
         ApplicationSpec, {k: v for k, v in spec.items() if v not in ({}, [])}, "spec", title, losses
     )
-    losses += _about_deletion(body, title)
+    if _goes_with_its_objects(body):
+        kept["deletionPolicy"] = "Delete"
     return [application(deployment.metadata(body), kept)], losses
 
 
@@ -109,8 +110,8 @@ def _unknown(path: str) -> str:
     return f"{told}; {remedy}" if remedy else told
 
 
-def _about_deletion(body: Mapping[str, Any], title: str) -> Iterator[Loss]:
+def _goes_with_its_objects(body: Mapping[str, Any]) -> bool:
     finalizers = body["metadata"].get("finalizers") or ()
-    if any(str(finalizer).startswith("resources-finalizer.argocd.argoproj.io") for finalizer in finalizers):
-        problem = "is left out: deleting the Application leaves its objects in the cluster"
-        yield Loss(title, "metadata.finalizers", problem)
+    return any(
+        str(finalizer).startswith("resources-finalizer.argocd.argoproj.io") for finalizer in finalizers
+    )

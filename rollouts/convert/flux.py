@@ -19,11 +19,10 @@ _KNOWN = frozenset(
     for name in (
         *("sourceRef", "path", "prune", "timeout", "suspend", "targetNamespace", "namePrefix", "nameSuffix"),
         *("commonMetadata", "components", "patches", "images", "postBuild", "decryption"),
-        *("interval", "wait", "healthChecks"),
+        *("interval", "wait", "healthChecks", "deletionPolicy", "dependsOn"),
     )
 )
 _REMEDIES = {
-    "spec.dependsOn": "order what is in one Application with sync waves",
     "spec.healthCheckExprs": "health follows the rules of kstatus",
     "spec.retryInterval": "what failed is tried again with back-off",
     "spec.force": "delete what cannot be changed in place by hand",
@@ -56,6 +55,8 @@ def convert(body: Mapping[str, Any], repositories: Repositories) -> tuple[list[d
         "interval": source.get("interval") or "1m",
         **({"timeout": spec["timeout"]} if spec.get("timeout") else {}),
         "syncPolicy": {"automated": automated},
+        **({"dependsOn": _dependencies(spec)} if spec.get("dependsOn") else {}),
+        **({"deletionPolicy": "Delete"} if _goes_with_its_objects(spec) else {}),
         **({"suspend": True} if spec.get("suspend") or source.get("suspend") else {}),
         **{name: source[name] for name in ("secretRef", "verify") if source.get(name)},
         **{name: spec[name] for name in ("postBuild", "decryption") if spec.get(name)},
@@ -108,6 +109,16 @@ def _revision(ref: Mapping[str, Any]) -> str:
     """The first of these that is set counts, as in Flux; its default is not HEAD."""
     named = (ref.get(name) for name in ("commit", "name", "semver", "tag", "branch"))
     return str(next((text for text in named if text), "master"))
+
+
+def _dependencies(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{k: d[k] for k in ("name", "namespace") if d.get(k)} for d in spec["dependsOn"]]
+
+
+def _goes_with_its_objects(spec: Mapping[str, Any]) -> bool:
+    """MirrorPrune is the default there: what is pruned is deleted with the Kustomization, too."""
+    policy = spec.get("deletionPolicy") or "MirrorPrune"
+    return policy in ("Delete", "WaitForTermination") or (policy == "MirrorPrune" and bool(spec.get("prune")))
 
 
 def _kustomize(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from rollouts.api.application_status import Inventory, InventoryEntry
 from rollouts.api.schema import IntOrString
+from rollouts.gitops import order
 from rollouts.gitops.live import HOOK_ANNOTATION, Live
 from rollouts.gitops.manifests import Manifest, ObjectKey
 from rollouts.gitops.options import Policy
@@ -55,6 +56,12 @@ def leftovers(
         for key, found in sorted(ours.items())
         if key not in kept and HOOK_ANNOTATION not in found.annotations
     )
+
+
+def in_pruning_order(left: Iterable[Live]) -> tuple[Live, ...]:
+    """What may be deleted of these, in the opposite order of applying."""
+    found = (live for live in left if not is_protected(live))
+    return tuple(sorted(found, key=lambda live: (order.pruning_rank(live.key.kind), live.key)))
 
 
 def is_protected(live: Live) -> bool:

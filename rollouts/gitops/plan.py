@@ -276,7 +276,7 @@ def _judge(s: Snapshot, comparison: Comparison) -> Plan:
 
 def _clean_up(s: Snapshot, comparison: Comparison) -> Plan:
     """The target is in place: delete what is left over, and forget what is gone."""
-    if _prunes(s) and not s.declared.refusal and (doomed := _doomed(comparison)):
+    if _prunes(s) and not s.declared.refusal and (doomed := inventory.in_pruning_order(comparison.leftovers)):
         limit = policy(s.application.spec).prune_limit
         if not s.tokens.sync and inventory.excess(len(doomed), len(s.inventory), limit):
             return _finish(s, s.revisions, comparison, trouble=_held_back(s, doomed))
@@ -369,11 +369,6 @@ def _succeed(s: Snapshot, state: Revisions, comparison: Comparison) -> Plan:
     assert state.good is not None
     plan = _finish(s, state, comparison, again=True)
     return replace(plan, action=KeepGood(Good(state.good.revision, state.good.digest)))
-
-
-def _doomed(comparison: Comparison) -> tuple[Live, ...]:
-    found = (live for live in comparison.leftovers if not inventory.is_protected(live))
-    return tuple(sorted(found, key=lambda live: (order.pruning_rank(live.key.kind), live.key)))
 
 
 def _deadline(s: Snapshot, state: Revisions) -> datetime | None:

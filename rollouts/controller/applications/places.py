@@ -54,6 +54,10 @@ class Placed:
 class Places:
     kube: Kube
 
+    async def of_inventory(self, inventory: Mapping[ObjectKey, str]) -> Placed:
+        """Where what has been applied is; nothing is declared any more."""
+        return Placed(resources=await self._of_inventory(inventory, {}))
+
     async def placed(
         self, application: Application, rendered: Rendered | None, inventory: Mapping[ObjectKey, str]
     ) -> Placed:

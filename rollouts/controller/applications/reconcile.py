@@ -25,6 +25,7 @@ from rollouts.api.application_status import ApplicationStatus
 from rollouts.api.meta import Names, ObjectMeta
 from rollouts.api.parse import dump
 from rollouts.controller.applications.apply import Applied, Applier
+from rollouts.controller.applications.departure import Departure
 from rollouts.controller.applications.given import depends_on_cluster
 from rollouts.controller.applications.live import LiveObjects
 from rollouts.controller.applications.places import Placed, Places
@@ -93,6 +94,7 @@ class Reconciler:
     places: Places
     live: LiveObjects
     applier: Applier
+    departure: Departure
     writer: Writer
     recorder: Recorder
     names: Names
@@ -102,16 +104,25 @@ class Reconciler:
 
     async def reconcile(self, key: Key) -> Next:
         record = self.store.get(key)
-        if record is None or record.value.metadata.deletion_timestamp:
+        if record is None:
             self._forget(key)
             return NOTHING_MORE
         known = record.value
+        if known.metadata.deletion_timestamp:
+            self.repositories.forget(key)
+            await self.departure.go(key, known)
+            return NOTHING_MORE
         try:
             self._check(known)
+            return await self._serve(key, known)
         except SpecError as e:
             return await self._refuse(known, e)
+
+    async def _serve(self, key: Key, known: KnownApplication) -> Next:
         named = gates.dependencies(known.metadata, known.application.spec)
         self.dependencies.set(key, (Key(*name) for name in named))
+        if await self.departure.prepare(key, known):
+            return Next(again=True)
         if known.application.spec.suspend:
             self.repositories.forget(key)
             self.live.need(key, ())
@@ -119,8 +130,6 @@ class Reconciler:
         try:
             async with asyncio.timeout(_SECONDS):
                 return await self._advance(key, known.application)
-        except SpecError as e:
-            return await self._refuse(known, e)
         except TimeoutError:
             raise Transient(f"Application {key} was not reconciled within {_SECONDS:g} s") from None
 

@@ -8,6 +8,7 @@ import binascii
 from rollouts.api.application_status import ApplicationReason
 from rollouts.controller.applications import records
 from rollouts.controller.applications.apply import Applier
+from rollouts.controller.applications.departure import Departure
 from rollouts.controller.applications.live import ORIGIN, LiveObjects
 from rollouts.controller.applications.places import Places
 from rollouts.controller.applications.receiver import Receiver
@@ -46,17 +47,21 @@ def part(environment: Environment) -> Part:
         lambda namespace, secret: read_credentials(kube, namespace, secret),
         queue.add,
     )
+    places, applier = Places(kube), Applier(kube, live, names)
+    writer = Writer(kube, origin=ORIGIN, field_manager=FIELD_MANAGER)
+    recorder = Recorder(kube, resources.APPLICATION, environment.metrics)
     reconciler = Reconciler(
         store=store,
         claims=claims,
         dependencies=dependencies,
         repositories=repositories,
         sets=Sets(kube, repositories, Confined(settings.tools_dir)),
-        places=Places(kube),
+        places=places,
         live=live,
-        applier=Applier(kube, live, names),
-        writer=Writer(kube, origin=ORIGIN, field_manager=FIELD_MANAGER),
-        recorder=Recorder(kube, resources.APPLICATION, environment.metrics),
+        applier=applier,
+        departure=Departure(store, places, live, applier, writer, recorder, environment.now),
+        writer=writer,
+        recorder=recorder,
         names=names,
         now=environment.now,
         cache_dir=settings.git_cache_dir,
