@@ -59,6 +59,11 @@ class Names:
         return f"rollout.{self.group}/desired-replicas"
 
     @property
+    def ephemeral_metadata_annotation(self) -> str:
+        """On a ReplicaSet: labels and annotations that its pods carry for its role."""
+        return f"rollout.{self.group}/ephemeral-metadata"
+
+    @property
     def workload_generation_annotation(self) -> str:
         """On a Rollout: generation of the object that its pod template is taken from."""
         return f"rollout.{self.group}/workload-generation"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rollouts.api import quantity
+from rollouts.api import injected, quantity
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
 from rollouts.api.podtemplate_fields import STRUCTS
 from rollouts.api.schema import JSON
@@ -47,14 +47,14 @@ def canonical(template: JSON, path: str = "spec.template") -> bytes:
 
 
 def digest(template: JSON, path: str = "spec.template") -> str:
-    """Identifies the template by meaning. Raises `SpecError`.
+    """Identifies the template by meaning; labels and annotations by role are taken out before. Raises `SpecError`.
 
     The API server's defaults are filled in, because a ReplicaSet's template has them and that of a custom
-    resource does not; our own label is left out; fields that are not known here are kept.
+    resource does not; our own label and anti-affinity are left out; fields that are not known here are kept.
     """
     metadata = template.get("metadata") or {}
     labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != POD_TEMPLATE_HASH_LABEL}
-    meant = {**template, "metadata": {**metadata, "labels": labels}}
+    meant = {**injected.without_affinity(template), "metadata": {**metadata, "labels": labels}}
     return hashlib.sha256(_text(_Encoder(fill=True).struct(_ROOT, meant, path))).hexdigest()
 
 

@@ -158,6 +158,9 @@ class RolloutStatus:
         tuple[PauseCondition, ...], Field("Why the update waits. Cleared by people to go on.")
     ] = ()
     controller_pause: Annotated[bool, Field("The controller has paused the update.")] = False
+    synced_pod_metadata: Annotated[
+        str, Field("Identifies the labels and annotations by role that all pods are known to carry.")
+    ] = ""
     workload_observed_generation: Annotated[
         str, Field("Generation of the object in workloadRef that this status is about (a string).")
     ] = ""

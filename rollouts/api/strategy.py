@@ -5,7 +5,8 @@ Part of the Rollout kind (`rollouts.api.rollout`). Decides nothing; `rollouts.de
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -97,6 +98,37 @@ class CanaryStep:
     ] = None
 
 
+@dataclass(frozen=True, slots=True)
+class PodTemplateMetadata:
+    """Labels and annotations that pods carry while they have a role."""
+
+    labels: Annotated[Mapping[str, str], Field("Labels of the pods.")] = field(default_factory=dict)
+    annotations: Annotated[Mapping[str, str], Field("Annotations of the pods.")] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PreferredDuringScheduling:
+    weight: Annotated[int, Field("Weight of the preference among others of the pod.", minimum=1, maximum=100)]
+
+
+@dataclass(frozen=True, slots=True)
+class RequiredDuringScheduling:
+    """There is nothing to set."""
+
+
+@dataclass(frozen=True, slots=True)
+class AntiAffinity:
+    """Pods of a new version stay off the nodes where pods of the stable version run."""
+
+    required_during_scheduling_ignored_during_execution: Annotated[
+        RequiredDuringScheduling | None, Field("A pod that cannot is not scheduled.")
+    ] = None
+    preferred_during_scheduling_ignored_during_execution: Annotated[
+        PreferredDuringScheduling | None,
+        Field("A pod that cannot is scheduled all the same. Goes before required, if both are set."),
+    ] = None
+
+
 class ProgressType(StrEnum):
     PERCENT = "Percent"
     PODS = "Pods"
@@ -149,6 +181,16 @@ class CanaryStrategy:
     webhooks: Annotated[
         tuple[Webhook, ...], Field("Endpoints that are asked before the update goes on, or told of it.")
     ] = ()
+    canary_metadata: Annotated[
+        PodTemplateMetadata | None,
+        Field("Labels and annotations of the pods of the new version, until it is promoted or aborted."),
+    ] = None
+    stable_metadata: Annotated[
+        PodTemplateMetadata | None, Field("Labels and annotations of the pods of the stable version.")
+    ] = None
+    anti_affinity: Annotated[
+        AntiAffinity | None, Field("Keeps pods of the new version off the nodes of the stable version.")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +233,16 @@ class BlueGreenStrategy:
     webhooks: Annotated[
         tuple[Webhook, ...], Field("Endpoints that are asked before the update goes on, or told of it.")
     ] = ()
+    preview_metadata: Annotated[
+        PodTemplateMetadata | None,
+        Field("Labels and annotations of the pods of the new version, until it is promoted or aborted."),
+    ] = None
+    active_metadata: Annotated[
+        PodTemplateMetadata | None, Field("Labels and annotations of the pods of the stable version.")
+    ] = None
+    anti_affinity: Annotated[
+        AntiAffinity | None, Field("Keeps pods of the new version off the nodes of the stable version.")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

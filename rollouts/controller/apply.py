@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, assert_never
 
-from rollouts.api import podtemplate
+from rollouts.api import injected, podtemplate
 from rollouts.api.meta import Names, ObjectMeta
 from rollouts.api.parse import dump
 from rollouts.api.rollout import Rollout
@@ -32,6 +32,7 @@ from rollouts.delivery.actions import (
     DeleteAnalysisRun,
     DeleteReplicaSet,
     EvictPod,
+    PatchPod,
     PatchReplicaSet,
     Plan,
     ScaleWorkload,
@@ -110,21 +111,30 @@ class Applier:
         answer = await self.writer.patch(self.stores.rollouts, key, patch)
         return replace(metadata, resource_version=answer["metadata"]["resourceVersion"])
 
+    async def _patch_pod(self, metadata: ObjectMeta, action: PatchPod) -> None:
+        pod = resources.POD.ref(action.name, metadata.namespace)
+        try:
+            await self.writer.write(pod, bodies.pod_patch(action))
+        except (NotFound, Conflict):
+            log.debug("%s is gone already", pod)
+
     async def _scale(self, metadata: ObjectMeta, action: ScaleWorkload) -> None:
         ref = resources.DEPLOYMENT.ref(action.name, metadata.namespace)
         try:
-            await self.writer.scale(ref, bodies.scale_patch(action))
+            await self.writer.write(ref, bodies.scale_patch(action), subresource="scale")
         finally:
             await self.workloads.look_again(ref)
 
-    async def _act(self, known: KnownRollout, action: Action) -> None:  # noqa: PLR0911 - one arm an action
+    async def _act(self, known: KnownRollout, action: Action) -> None:  # noqa: C901, PLR0911 - one arm an action
         stores, metadata = self.stores, known.rollout.metadata
         match action:
             case CreateReplicaSet():
                 return await self._create_replica_set(known, action)
             case PatchReplicaSet():
                 key = Key(metadata.namespace, action.name)
-                await self.writer.patch(stores.replica_sets, key, bodies.replica_set_patch(action))
+                await self.writer.patch(
+                    stores.replica_sets, key, bodies.replica_set_patch(action, known.rollout)
+                )
                 return None
             case DeleteReplicaSet():
                 return await self._delete(stores.replica_sets, metadata, action)
@@ -142,6 +152,8 @@ class Applier:
                 return None
             case DeleteAnalysisRun():
                 return await self._delete(stores.runs, metadata, action)
+            case PatchPod():
+                return await self._patch_pod(metadata, action)
             case ScaleWorkload():
                 return await self._scale(metadata, action)
             case EvictPod():
@@ -156,7 +168,7 @@ class Applier:
             found = await self._existing(store, rollout.metadata, action.name)
             if not _is_ours(found, rollout.metadata):
                 raise NameTaken from None
-            if podtemplate.digest(found["spec"]["template"]) != known.template.digest:
+            if not _is_of_template(found, rollout, self.names):
                 raise NameTaken from None
             self.writer.saw(store, found)
         except Rejected as e:
@@ -201,6 +213,15 @@ class Applier:
         except Transient as e:
             # A PodDisruptionBudget forbids it for now; the rest of the plan must not wait for it.
             log.info("%s not evicted yet: %s", pod, e, extra={"fields": {"rollout": metadata.key}})
+
+
+def _is_of_template(found: Mapping[str, Any], rollout: Rollout, names: Names) -> bool:
+    """Beside what the set was given for its role, which may have taken the place of a label of the template."""
+    annotations = found["metadata"].get("annotations") or {}
+    role = injected.read(annotations.get(names.ephemeral_metadata_annotation))
+    templates = (found["spec"]["template"], rollout.spec.template)
+    theirs, ours = (podtemplate.digest(injected.without_metadata(t, role)) for t in templates)
+    return theirs == ours
 
 
 def _is_ours(found: Mapping[str, Any], rollout: ObjectMeta) -> bool:

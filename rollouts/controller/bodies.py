@@ -7,14 +7,17 @@ made. Called by `apply`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from rollouts.api import injected
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names, ObjectMeta
 from rollouts.api.parse import dump
 from rollouts.api.rollout import Rollout
 from rollouts.delivery.actions import (
     CreateAnalysisRun,
     CreateReplicaSet,
+    PatchPod,
     PatchReplicaSet,
     ScaleWorkload,
     SwitchService,
@@ -22,6 +25,7 @@ from rollouts.delivery.actions import (
 
 __all__ = [
     "analysis_run",
+    "pod_patch",
     "release_service",
     "replica_set",
     "replica_set_patch",
@@ -34,13 +38,14 @@ Object = dict[str, Any]
 
 
 def replica_set(action: CreateReplicaSet, rollout: Rollout, names: Names) -> Object:
-    template = rollout.spec.template
-    template_metadata = template.get("metadata") or {}
-    labels = {**(template_metadata.get("labels") or {}), POD_TEMPLATE_HASH_LABEL: action.pod_template_hash}
+    own = (rollout.spec.template.get("metadata") or {}).get("labels") or {}
+    hashed = {POD_TEMPLATE_HASH_LABEL: action.pod_template_hash}
     annotations = {
         names.revision_annotation: str(action.revision),
         names.desired_replicas_annotation: str(action.desired_replicas),
     }
+    if action.pod_metadata != injected.NONE:
+        annotations[names.ephemeral_metadata_annotation] = injected.written(action.pod_metadata)
     if action.git_revision:
         annotations[names.git_revision_annotation] = action.git_revision
     return {
@@ -49,7 +54,7 @@ def replica_set(action: CreateReplicaSet, rollout: Rollout, names: Names) -> Obj
         "metadata": {
             "name": action.name,
             "namespace": rollout.metadata.namespace,
-            "labels": labels,
+            "labels": {**own, **hashed},
             "annotations": annotations,
             "ownerReferences": [owner_reference(rollout.metadata, names)],
         },
@@ -57,9 +62,30 @@ def replica_set(action: CreateReplicaSet, rollout: Rollout, names: Names) -> Obj
             "replicas": action.replicas,
             "minReadySeconds": rollout.spec.min_ready_seconds,
             "selector": _selector(rollout, action.pod_template_hash),
-            "template": {**template, "metadata": {**template_metadata, "labels": labels}},
+            "template": _template(action, rollout, hashed),
         },
     }
+
+
+def _template(action: CreateReplicaSet, rollout: Rollout, hashed: Mapping[str, str]) -> Mapping[str, Any]:
+    """The Rollout's, with our label and what the role asks for."""
+    metadata = action.pod_metadata
+    added = replace(metadata, labels={**metadata.labels, **hashed})
+    template = injected.with_metadata(rollout.spec.template, added)
+    if not action.away_from:
+        return template
+    return {**template, "spec": {**template["spec"], "affinity": _affinity(rollout, action.away_from)}}
+
+
+def _affinity(rollout: Rollout, away_from: str) -> Mapping[str, Any]:
+    strategy = rollout.spec.strategy.canary or rollout.spec.strategy.blue_green
+    assert strategy is not None and strategy.anti_affinity is not None  # noqa: PT018 - or nobody asks for it
+    return injected.affinity(
+        rollout.spec.template,
+        strategy.anti_affinity,
+        away_from=away_from,
+        namespace=rollout.metadata.namespace,
+    )
 
 
 def analysis_run(action: CreateAnalysisRun, rollout: Rollout, names: Names, instance_id: str) -> Object:
@@ -78,13 +104,32 @@ def analysis_run(action: CreateAnalysisRun, rollout: Rollout, names: Names, inst
     }
 
 
-def replica_set_patch(action: PatchReplicaSet) -> Object:
+def replica_set_patch(action: PatchReplicaSet, rollout: Rollout | None = None) -> Object:
+    """`rollout` is the owner, where it is a Rollout: only its sets keep away from others."""
     patch: Object = {"metadata": {"uid": action.uid, "resourceVersion": action.resource_version}}
     if action.annotations:
         patch["metadata"]["annotations"] = dict(action.annotations)
-    if action.replicas is not None:
-        patch["spec"] = {"replicas": action.replicas}
+    values: Object = {
+        "replicas": action.replicas,
+        "minReadySeconds": action.min_ready_seconds,
+        "template": _template_patch(action, rollout) or None,
+    }
+    spec = {key: value for key, value in values.items() if value is not None}
+    return {**patch, "spec": spec} if spec else patch
+
+
+def _template_patch(action: PatchReplicaSet, rollout: Rollout | None) -> Object:
+    marks = {"labels": dict(action.pod_labels), "annotations": dict(action.pod_annotations)}
+    metadata = {kind: changed for kind, changed in marks.items() if changed}
+    patch: Object = {"metadata": metadata} if metadata else {}
+    if rollout is not None and action.away_from is not None:
+        patch["spec"] = {"affinity": _affinity(rollout, action.away_from)}
     return patch
+
+
+def pod_patch(action: PatchPod) -> Object:
+    marks = {"labels": dict(action.labels), "annotations": dict(action.annotations)}
+    return {"metadata": {"uid": action.uid, **{kind: changed for kind, changed in marks.items() if changed}}}
 
 
 def rollout_patch(annotations: Mapping[str, str | None], rollout: ObjectMeta) -> Object:

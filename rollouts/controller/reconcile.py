@@ -26,7 +26,7 @@ from rollouts.controller.webhooks import Caller
 from rollouts.controller.workloads import Workloads
 from rollouts.controller.writes import Writer
 from rollouts.delivery import plan as delivery
-from rollouts.delivery import snapshot
+from rollouts.delivery import podmetadata, snapshot
 from rollouts.delivery.actions import Event, EventType, Plan
 from rollouts.errors import NotFound, Rejected, SpecError
 from rollouts.kube import resources
@@ -93,7 +93,7 @@ class Reconciler:
         answers = self.caller.answers(record.key, record.uid)
         seen = observe.observe(self.stores, record, known, names=self.names, now=now)
         seen = replace(seen, workload=workload, webhook_answers=answers)
-        if observe.needs_pods(known, now):
+        if observe.needs_pods(known, now) or podmetadata.needs_pods(seen):
             seen = replace(seen, pods=await self._pods(record, known.rollout))
         plan = delivery.decide(seen)
         try:
@@ -138,7 +138,7 @@ class Reconciler:
         return True
 
     async def _pods(self, record: Record[Any], rollout: Rollout) -> tuple[snapshot.Pod, ...]:
-        """Pods of all ReplicaSets of a Rollout that is being restarted, listed live."""
+        """Pods of all ReplicaSets of a Rollout, listed live: for a restart, and when they change their role."""
         sets = {r.uid: r.value.pod_template_hash for r in self.stores.replica_sets.owned_by(record.uid)}
         selector = ",".join(f"{k}={v}" for k, v in rollout.spec.selector.match_labels.items())
         listed = await self.writer.kube.list(resources.POD, record.key.namespace, label_selector=selector)
@@ -158,6 +158,8 @@ def _pod(body: Mapping[str, Any], sets: Mapping[str, str]) -> snapshot.Pod | Non
         pod_template_hash=sets[owner],
         available=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
         deleting="deletionTimestamp" in metadata,
+        labels=metadata.get("labels") or {},
+        annotations=metadata.get("annotations") or {},
     )
 
 

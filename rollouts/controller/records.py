@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from rollouts.api import podtemplate
+from rollouts.api import injected, podtemplate
 from rollouts.api.analysis import AnalysisTemplateSpec
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, SCALE_DOWN_DEADLINE_ANNOTATION, Names, ObjectMeta
 from rollouts.api.parse import model_fields, parse, timestamp
 from rollouts.api.rollout import Rollout, RolloutSpec
 from rollouts.api.rollout_status import RolloutStatus
+from rollouts.api.strategy import PodTemplateMetadata
 from rollouts.controller.cache import Body, Record, Store, Trim
 from rollouts.delivery import snapshot, workload
 from rollouts.delivery.snapshot import PodTemplate
@@ -149,13 +150,15 @@ def _replica_set(body: Body, old: Record[snapshot.ReplicaSet] | None, *, names: 
     metadata, spec, status = body["metadata"], body["spec"], body.get("status") or {}
     annotations = metadata.get("annotations") or {}
     unchanged = old is not None and old.generation == metadata["generation"]
+    role = injected.read(annotations.get(names.ephemeral_metadata_annotation))
+    template = spec.get("template") or {}
     return snapshot.ReplicaSet(
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         created_at=old.value.created_at if old else timestamp(metadata["creationTimestamp"], "metadata"),
         pod_template_hash=(metadata.get("labels") or {}).get(POD_TEMPLATE_HASH_LABEL, ""),
-        template_digest=old.value.template_digest if old and unchanged else _digest(spec),
+        template_digest=old.value.template_digest if old and unchanged else _digest(template, role),
         revision=_number(annotations.get(names.revision_annotation)) or 0,
         replicas=spec.get("replicas", 1),
         desired_replicas=_number(annotations.get(names.desired_replicas_annotation)),
@@ -166,12 +169,16 @@ def _replica_set(body: Body, old: Record[snapshot.ReplicaSet] | None, *, names: 
         scale_down_deadline=_instant(annotations.get(SCALE_DOWN_DEADLINE_ANNOTATION)),
         git_revision=annotations.get(names.git_revision_annotation, ""),
         failure=_failure(status),
+        min_ready_seconds=spec.get("minReadySeconds", 0),
+        injected=role,
+        carried=injected.carried(template, role),
+        away_from=injected.away_from(template),
     )
 
 
-def _digest(spec: Mapping[str, Any]) -> str:
+def _digest(template: Mapping[str, Any], role: PodTemplateMetadata) -> str:
     try:
-        return podtemplate.digest(spec["template"])
+        return podtemplate.digest(injected.without_metadata(template, role))
     except SpecError:
         # No spec of a Rollout that parses can be equal to it.
         return "unreadable"

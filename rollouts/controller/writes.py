@@ -52,9 +52,9 @@ class Writer:
         self.saw(store, answer)
         return answer
 
-    async def scale(self, ref: Ref, body: Mapping[str, Any]) -> None:
-        """A merge patch of a scale subresource; the object itself is not in the answer."""
-        await self.kube.merge_patch(ref, body, field_manager=self._field_manager, subresource="scale")
+    async def write(self, ref: Ref, body: Mapping[str, Any], *, subresource: str = "") -> None:
+        """A merge patch of something that is in no store."""
+        await self.kube.merge_patch(ref, body, field_manager=self._field_manager, subresource=subresource)
 
     async def delete(self, store: Store[Any], record: Record[Any], *, resource_version: str = "") -> None:
         """Delete; what is gone already is gone."""

@@ -14,6 +14,7 @@ from enum import StrEnum
 from rollouts.api.analysis import AnalysisRunSpec
 from rollouts.api.meta import Reason
 from rollouts.api.rollout_status import RolloutDuration, RolloutStatus
+from rollouts.api.strategy import PodTemplateMetadata
 from rollouts.api.webhook import Webhook
 
 
@@ -41,17 +42,34 @@ class CreateReplicaSet:
     replicas: int
     desired_replicas: int
     git_revision: str = ""
+    pod_metadata: PodTemplateMetadata = field(default_factory=PodTemplateMetadata)
+    away_from: str = ""
+    """Pod template hash whose nodes the pods stay off."""
 
 
 @dataclass(frozen=True, slots=True)
 class PatchReplicaSet:
-    """Size and annotations of a set in one write; None leaves the size, a None annotation removes it."""
+    """Everything that changes of a set in one write; None leaves a value, and removes a label or annotation."""
 
     name: str
     uid: str
     resource_version: str
     replicas: int | None = None
     annotations: Mapping[str, str | None] = field(default_factory=dict)
+    min_ready_seconds: int | None = None
+    pod_labels: Mapping[str, str | None] = field(default_factory=dict)
+    pod_annotations: Mapping[str, str | None] = field(default_factory=dict)
+    away_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PatchPod:
+    """Labels and annotations of a pod that is running; None removes one."""
+
+    name: str
+    uid: str
+    labels: Mapping[str, str | None]
+    annotations: Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +133,7 @@ Action = (
     ScaleWorkload
     | CreateReplicaSet
     | PatchReplicaSet
+    | PatchPod
     | DeleteReplicaSet
     | SwitchService
     | CreateAnalysisRun

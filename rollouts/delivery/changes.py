@@ -5,9 +5,10 @@ Decides order and what is written, never sizes. Called by `plan`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from rollouts.api import injected
 from rollouts.api.meta import SCALE_DOWN_DEADLINE_ANNOTATION, Reason
 from rollouts.api.parse import format_timestamp
 from rollouts.delivery import events
@@ -77,11 +78,25 @@ def _pairs(before: Sets, after: Sets) -> Iterator[tuple[ReplicaSet, ReplicaSet]]
 def _written(seen: View, before: ReplicaSet, after: ReplicaSet) -> Action | None:
     if not before.uid:
         return _created(seen, after)
-    annotations = _annotations(seen, before, after)
-    if before.replicas == after.replicas and not annotations:
-        return None
-    size = after.replicas if after.replicas != before.replicas else None
-    return PatchReplicaSet(before.name, before.uid, before.resource_version, size, annotations)
+    had, has = before.carried, after.carried
+    patch = PatchReplicaSet(
+        before.name,
+        before.uid,
+        before.resource_version,
+        after.replicas if after.replicas != before.replicas else None,
+        _annotations(seen, before, after),
+        after.min_ready_seconds if after.min_ready_seconds != before.min_ready_seconds else None,
+        _difference(had.labels, has.labels),
+        _difference(had.annotations, has.annotations),
+        after.away_from if after.away_from != before.away_from else None,
+    )
+    untouched = PatchReplicaSet(before.name, before.uid, before.resource_version)
+    return patch if patch != untouched else None
+
+
+def _difference(before: Mapping[str, str], after: Mapping[str, str]) -> Mapping[str, str | None]:
+    lost = {key: None for key in before if key not in after}
+    return {**lost, **{key: value for key, value in after.items() if before.get(key) != value}}
 
 
 def _created(seen: View, after: ReplicaSet) -> CreateReplicaSet:
@@ -92,6 +107,8 @@ def _created(seen: View, after: ReplicaSet) -> CreateReplicaSet:
         replicas=after.replicas,
         desired_replicas=seen.replicas,
         git_revision=after.git_revision,
+        pod_metadata=after.carried,
+        away_from=after.away_from,
     )
 
 
@@ -111,6 +128,9 @@ def _annotations(seen: View, before: ReplicaSet, after: ReplicaSet) -> dict[str,
     if after.scale_down_deadline != before.scale_down_deadline:
         deadline = after.scale_down_deadline
         changed[SCALE_DOWN_DEADLINE_ANNOTATION] = format_timestamp(deadline) if deadline else None
+    if after.injected != before.injected:
+        held = after.injected != injected.NONE
+        changed[names.ephemeral_metadata_annotation] = injected.written(after.injected) if held else None
     return changed
 
 

@@ -23,6 +23,7 @@ from rollouts.delivery import (
     duration,
     events,
     phase,
+    podmetadata,
     progress,
     restart,
     runs,
@@ -58,9 +59,10 @@ def decide(snapshot: Snapshot) -> Plan:
     if is_at_the_end and blocked_on is None:
         draft, baking = _completed(seen, draft)
     planned = _annotated(seen, draft.status, _retired(seen, draft.status, planned))
-    return _assembled(
-        seen, _restarted(draft, restarting), planned, blocked_on or baking, restarting.evictions
-    )
+    roles = podmetadata.assigned(seen, draft.status, planned)
+    draft = draft.to(replace(draft.status, synced_pod_metadata=roles.synced))
+    to_pods: tuple[Action, ...] = (*roles.pods, *restarting.evictions)
+    return _assembled(seen, _restarted(draft, restarting), roles.planned, blocked_on or baking, to_pods)
 
 
 def collided(snapshot: Snapshot) -> Plan:
@@ -150,7 +152,28 @@ def _annotated(seen: View, now: RolloutStatus, planned: Sets) -> Sets:
     if begins or current.revision != seen.revision:
         git_revision = seen.git_revision if begins else current.git_revision
         current = replace(current, revision=seen.revision, git_revision=git_revision)
-    return replace(planned, current=current, stable=_sized_for(seen, stable) if stable else None)
+    current = _kept_apart(seen, now, current)
+    planned = replace(planned, current=current, stable=_sized_for(seen, stable) if stable else None)
+    return planned.each(lambda rs: _ready_after(seen, rs))
+
+
+def _ready_after(seen: View, rs: ReplicaSet) -> ReplicaSet:
+    """minReadySeconds is no part of the pod template: sets that are in use get the new value in place."""
+    seconds = seen.spec.min_ready_seconds
+    if rs.min_ready_seconds == seconds or not (rs.replicas or rs.name == seen.sets.current.name):
+        return rs
+    return replace(rs, min_ready_seconds=seconds)
+
+
+def _kept_apart(seen: View, now: RolloutStatus, current: ReplicaSet) -> ReplicaSet:
+    """Anti-affinity is given to a new set, and follows stable where an old set is used again."""
+    strategy = seen.canary or seen.blue_green
+    is_wanted = strategy is not None and strategy.anti_affinity is not None
+    if not is_wanted or now.stable_rs in ("", seen.hash) or view.mode(seen, now) is Mode.ABORTED:
+        return current
+    if current.away_from == now.stable_rs or (current.uid and not current.away_from):
+        return current
+    return replace(current, away_from=now.stable_rs)
 
 
 def _sized_for(seen: View, rs: ReplicaSet) -> ReplicaSet:
@@ -195,7 +218,7 @@ def _assembled(
     draft: Draft,
     planned: Sets,
     blocked_on: Step | Baking | None,
-    evictions: tuple[Action, ...],
+    to_pods: tuple[Action, ...],
 ) -> Plan:
     draft, started = _analysed(seen, draft, blocked_on)
     now = draft.status
@@ -210,7 +233,7 @@ def _assembled(
         *resized.down,
         *resized.late,
         *workload.scaled(seen, now),
-        *evictions,
+        *to_pods,
         *started,
         *changes.outdated(seen, planned),
         *runs.outlived(seen, now),

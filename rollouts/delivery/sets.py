@@ -6,7 +6,7 @@ with other sizes, the planned ones; `changes` is the difference. Called by `plan
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from rollouts.api.rollout_status import RolloutStatus
@@ -30,6 +30,10 @@ class Sets:
         if self.stable is not None:
             yield self.stable
         yield from self.others
+
+    def each(self, change: Callable[[ReplicaSet], ReplicaSet]) -> Sets:
+        stable = change(self.stable) if self.stable else None
+        return Sets(change(self.current), stable, tuple(change(rs) for rs in self.others))
 
     @property
     def total(self) -> int:

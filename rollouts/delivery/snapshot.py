@@ -13,6 +13,7 @@ from typing import Any
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names
 from rollouts.api.rollout import LabelSelector, Rollout
+from rollouts.api.strategy import PodTemplateMetadata
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 """Stands for the creation time of an object that has none; the API server always sets it."""
@@ -55,6 +56,13 @@ class ReplicaSet:
     git_revision: str = ""
     failure: str = ""
     """Message of its ReplicaFailure condition (quota, admission), empty when there is none."""
+    min_ready_seconds: int = 0
+    injected: PodTemplateMetadata = field(default_factory=PodTemplateMetadata)
+    """What its pods may carry for their role, by its annotation."""
+    carried: PodTemplateMetadata = field(default_factory=PodTemplateMetadata)
+    """What its template has of that."""
+    away_from: str = ""
+    """The pod template hash that its pods keep away from (anti-affinity)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +121,7 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod of the Rollout, listed only while a restart is due."""
+    """A pod of the Rollout, listed only while a restart is due or pods change their role."""
 
     name: str
     uid: str
@@ -121,6 +129,8 @@ class Pod:
     pod_template_hash: str
     available: bool
     deleting: bool
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

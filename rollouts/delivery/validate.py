@@ -14,7 +14,7 @@ from rollouts.api.analysis import AnalysisTemplateRef
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
 from rollouts.api.parse import format_duration
 from rollouts.api.selector import LabelSelector, LabelSelectorRequirement
-from rollouts.api.strategy import CanaryStep
+from rollouts.api.strategy import CanaryStep, PodTemplateMetadata
 from rollouts.delivery import runs, templates, webhooks
 from rollouts.delivery.view import View
 from rollouts.errors import SpecError
@@ -29,6 +29,7 @@ def fault(seen: View) -> SpecError | None:
         _strategy,
         _selector,
         _deadline,
+        _pod_metadata,
         _canary,
         _blue_green,
         _bake,
@@ -85,6 +86,27 @@ def _deadline(seen: View) -> Iterator[SpecError]:
         yield SpecError(
             "spec.progressDeadlineSeconds", seconds, "must be greater than minReadySeconds", "make it longer"
         )
+
+
+def _pod_metadata(seen: View) -> Iterator[SpecError]:
+    """Labels by role must leave those alone that ReplicaSets and Services find their pods by."""
+    held = {**seen.spec.selector.match_labels, POD_TEMPLATE_HASH_LABEL: None}
+    for path, metadata in _roles(seen):
+        for key, value in (metadata.labels if metadata else {}).items():
+            if key in held and held[key] != value:
+                yield SpecError(
+                    f"{path}.labels.{key}", value, "the pods are selected by it", "use another label"
+                )
+
+
+def _roles(seen: View) -> Iterator[tuple[str, PodTemplateMetadata | None]]:
+    at = "spec.strategy"
+    if seen.canary is not None:
+        yield f"{at}.canary.canaryMetadata", seen.canary.canary_metadata
+        yield f"{at}.canary.stableMetadata", seen.canary.stable_metadata
+    if seen.blue_green is not None:
+        yield f"{at}.blueGreen.previewMetadata", seen.blue_green.preview_metadata
+        yield f"{at}.blueGreen.activeMetadata", seen.blue_green.active_metadata
 
 
 def _canary(seen: View) -> Iterator[SpecError]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from rollouts.api import podtemplate
+from rollouts.api import injected, podtemplate
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import (
     CANARY_STEP_INDEX_LABEL,
@@ -23,7 +23,8 @@ from rollouts.api.meta import (
 from rollouts.api.parse import timestamp
 from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import RolloutStatus
-from rollouts.delivery import actions, plan
+from rollouts.api.strategy import PodTemplateMetadata
+from rollouts.delivery import actions, plan, podmetadata
 from rollouts.delivery.actions import Plan
 from rollouts.delivery.snapshot import (
     AnalysisRun,
@@ -43,6 +44,8 @@ class SimulatedPod:
     created_at: datetime
     available: bool = False
     deleting: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -59,6 +62,10 @@ class SimulatedSet:
     desired: int | None = None
     deadline: datetime | None = None
     git_revision: str = ""
+    min_ready_seconds: int = 0
+    injected: PodTemplateMetadata = field(default_factory=PodTemplateMetadata)
+    carried: PodTemplateMetadata = field(default_factory=PodTemplateMetadata)
+    away_from: str = ""
     version: int = 1
     observed: bool = False
     pods: list[SimulatedPod] = field(default_factory=list)
@@ -80,6 +87,10 @@ class SimulatedSet:
             observed=self.observed,
             scale_down_deadline=self.deadline,
             git_revision=self.git_revision,
+            min_ready_seconds=self.min_ready_seconds,
+            injected=self.injected,
+            carried=self.carried,
+            away_from=self.away_from,
         )
 
     @property
@@ -130,7 +141,7 @@ class Cluster:
         rollout = self.rollout
         restart = rollout.spec.restart_at
         due = restart is not None and restart <= self.now and restart != rollout.status.restarted_at
-        return Snapshot(
+        seen = Snapshot(
             rollout=rollout,
             template=self._template,
             now=self.now,
@@ -144,10 +155,20 @@ class Cluster:
             webhook_answers=dict(self.answers),
             names=self.names,
         )
+        return replace(seen, pods=self.pods()) if podmetadata.needs_pods(seen) else seen
 
     def pods(self) -> tuple[Pod, ...]:
         return tuple(
-            Pod(pod.name, pod.name, pod.created_at, rs.hash, pod.available, pod.deleting)
+            Pod(
+                pod.name,
+                pod.name,
+                pod.created_at,
+                rs.hash,
+                pod.available,
+                pod.deleting,
+                pod.labels,
+                pod.annotations,
+            )
             for rs in self.sets.values()
             for pod in rs.pods
         )
@@ -175,7 +196,7 @@ class Cluster:
             self.status_writes += 1
             self.rollout = replace(self.rollout, status=decided.status)
 
-    def act(self, action: actions.Action) -> None:
+    def act(self, action: actions.Action) -> None:  # noqa: C901 - one arm an action
         self.writes += 1
         match action:
             case actions.CreateReplicaSet():
@@ -201,6 +222,8 @@ class Cluster:
                 del self.runs[name]
             case actions.EvictPod(name=name):
                 self.evict(name)
+            case actions.PatchPod():
+                self._patch_pod(action)
             case actions.ScaleWorkload():
                 self._scale_workload(action)
 
@@ -238,7 +261,9 @@ class Cluster:
                 rs.pods.sort(key=lambda pod: not pod.available)
                 del rs.pods[rs.replicas :]
                 while len(rs.pods) < rs.replicas:
-                    rs.pods.append(SimulatedPod(self._name(rs.name), self.now))
+                    made = SimulatedPod(self._name(rs.name), self.now)
+                    made.labels, made.annotations = rs.carried.labels, rs.carried.annotations
+                    rs.pods.append(made)
                 rs.observed = True
 
     def evict(self, name: str) -> None:
@@ -299,15 +324,35 @@ class Cluster:
             created_at=self.now,
             desired=action.desired_replicas,
             git_revision=action.git_revision,
+            min_ready_seconds=self.rollout.spec.min_ready_seconds,
+            injected=action.pod_metadata,
+            carried=action.pod_metadata,
+            away_from=action.away_from,
         )
+
+    def _patch_pod(self, action: actions.PatchPod) -> None:
+        for pod in (pod for rs in self.sets.values() for pod in rs.pods if pod.name == action.name):
+            pod.labels = _merged(pod.labels, action.labels)
+            pod.annotations = _merged(pod.annotations, action.annotations)
 
     def _patch_set(self, action: actions.PatchReplicaSet) -> None:
         rs = self.sets[action.name]
         assert action.resource_version == str(rs.version), "two patches of one set in one plan"
-        assert action.replicas is not None or action.annotations, "an empty patch"
+        untouched = actions.PatchReplicaSet(action.name, action.uid, action.resource_version)
+        assert action != untouched, "an empty patch"
         rs.version += 1
+        if replace(action, annotations={}) != untouched:
+            rs.observed = False
         if action.replicas is not None:
-            rs.replicas, rs.observed = action.replicas, False
+            rs.replicas = action.replicas
+        if action.min_ready_seconds is not None:
+            rs.min_ready_seconds = action.min_ready_seconds
+        if action.away_from is not None:
+            rs.away_from = action.away_from
+        rs.carried = PodTemplateMetadata(
+            _merged(rs.carried.labels, action.pod_labels),
+            _merged(rs.carried.annotations, action.pod_annotations),
+        )
         for key, value in action.annotations.items():
             self._annotate(rs, key, value)
 
@@ -318,6 +363,8 @@ class Cluster:
             rs.desired = int(value) if value else None
         elif key == self.names.git_revision_annotation:
             rs.git_revision = value or ""
+        elif key == self.names.ephemeral_metadata_annotation:
+            rs.injected = injected.read(value)
         elif key == SCALE_DOWN_DEADLINE_ANNOTATION:
             rs.deadline = timestamp(value, key) if value else None
         else:
@@ -356,3 +403,7 @@ class Cluster:
             step_index=int(index) if index else None,
             phase=AnalysisPhase.RUNNING,
         )
+
+
+def _merged(before: Mapping[str, str], changed: Mapping[str, str | None]) -> Mapping[str, str]:
+    return {key: value for key, value in {**before, **changed}.items() if value is not None}

@@ -148,7 +148,7 @@ def test_the_delivery_half_has_these_rights_and_no_others(render: Render) -> Non
         *((own, k, verb) for k in ("analysisruns", "experiments") for verb in ("create", "patch", "delete")),
         *(("apps", "replicasets", verb) for verb in (*read, "create", "patch", "delete")),
         *(("", "services", verb) for verb in (*read, "create", "patch", "delete")),
-        *(("", "pods", verb) for verb in ("get", "list")),
+        *(("", "pods", verb) for verb in ("get", "list", "patch")),
         *(("batch", "jobs", verb) for verb in ("get", "create", "delete")),
         ("", "pods/eviction", "create"),
         ("", "events", "create"),
