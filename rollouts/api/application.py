@@ -46,6 +46,7 @@ FINALIZER = f"{APPLICATION_GROUP}/resources-finalizer"
 """Kept on an Application whose objects are deleted with it."""
 
 LOCAL_CLUSTER = "https://kubernetes.default.svc"
+MAX_SOURCES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +62,46 @@ class DirectorySource:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretReference:
+    name: Annotated[str, Field("Name of a Secret in the Application's namespace.", min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
 class ApplicationSource:
     repo_url: Annotated[
         str,
         Field(
-            "URL of the Git repository: https, http, ssh, file, or git@host:path.",
+            "URL of a Git repository (https, http, ssh, file, or git@host:path), of an OCI artifact (oci), or "
+            "with `chart` of a Helm repository (https, http, oci).",
             json="repoURL",
             min_length=1,
         ),
     ]
     target_revision: Annotated[
-        str, Field("Branch, tag or commit. Default: the branch that HEAD of the repository names.")
+        str,
+        Field(
+            "Branch, tag, commit, whole ref such as refs/pull/7/head, or a range of versions (1.*, >=1.2 <2) for the "
+            "newest tag in it. Default: the branch that HEAD of the repository names; the newest version of a "
+            "chart; the tag latest of an artifact."
+        ),
     ] = "HEAD"
-    path: Annotated[str, Field("Directory in the repository.")] = "."
+    path: Annotated[str, Field("Directory in the repository. Default: its root.")] = ""
+    chart: Annotated[str, Field("Name of a chart in the Helm repository.")] = ""
+    tag_prefix: Annotated[
+        str, Field("What tags begin with that a range of versions is about: app1/ for app1/v1.0.0.")
+    ] = ""
+    ref: Annotated[
+        str,
+        Field(
+            "Name by which values files of other sources refer to this one: $name/path/values.yaml. A source "
+            "with a ref and without a path declares no objects.",
+            pattern=r"^[A-Za-z0-9_-]*$",
+        ),
+    ] = ""
+    secret_ref: Annotated[
+        SecretReference | None,
+        Field("Credentials of this source, where there are several; keys as for spec.secretRef."),
+    ] = None
     directory: Annotated[DirectorySource, Field("How a directory of plain YAML is read.")] = field(
         default_factory=DirectorySource
     )
@@ -84,6 +112,11 @@ class ApplicationSource:
     helm: Annotated[
         HelmSource | None, Field("Render with Helm. Default for a path that holds a Chart.yaml.")
     ] = None
+
+    @property
+    def declares_objects(self) -> bool:
+        """False: it is there for the values files in it."""
+        return bool(self.path or self.chart or not self.ref)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +230,6 @@ class Dependency:
     namespace: Annotated[str, Field("Its namespace. Default: that of this one.")] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SecretReference:
-    name: Annotated[str, Field("Name of a Secret in the Application's namespace.", min_length=1)]
-
-
 class VerifyMode(StrEnum):
     """What has to be signed (Flux: GitRepository spec.verify.mode)."""
 
@@ -225,7 +253,21 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class ApplicationSpec:
-    source: Annotated[ApplicationSource, Field("Where the objects come from.")]
+    RULES = (
+        Rule(
+            "has(self.source) != (has(self.sources) && size(self.sources) > 0)",
+            "exactly one of source and sources must be set",
+        ),
+    )
+
+    source: Annotated[ApplicationSource | None, Field("Where the objects come from.")] = None
+    sources: Annotated[
+        tuple[ApplicationSource, ...],
+        Field(
+            "Several places instead of one. All of them are one revision; an object that two declare is the later's.",
+            schema={"maxItems": MAX_SOURCES},
+        ),
+    ] = ()
     destination: Annotated[ApplicationDestination, Field("Where they go.")] = field(
         default_factory=ApplicationDestination
     )
@@ -256,13 +298,24 @@ class ApplicationSpec:
     secret_ref: Annotated[
         SecretReference | None,
         Field(
-            "Credentials for the repository: keys username and password, or token; identity and known_hosts "
-            "for SSH; ca.crt, tls.crt, tls.key for TLS."
+            "Credentials for the repository of `source`: keys username and password, or token; identity and "
+            "known_hosts for SSH; githubAppID and githubAppPrivateKey; .dockerconfigjson for a registry; ca.crt, "
+            "tls.crt, tls.key for TLS."
         ),
     ] = None
     verify: Annotated[Verify | None, Field("Who has to have signed what is applied.")] = None
     post_build: Annotated[PostBuild | None, Field("Variables in the rendered objects.")] = None
     decryption: Annotated[Decryption | None, Field("How encrypted files are read.")] = None
+
+    @property
+    def every_source(self) -> tuple[ApplicationSource, ...]:
+        """`source` or `sources`, whichever is there."""
+        return self.sources or ((self.source,) if self.source else ())
+
+    def secret_of(self, source: ApplicationSource) -> str:
+        """The Secret with a source's credentials; what is there for one host is never shown to another."""
+        reference = source.secret_ref or (self.secret_ref if source is self.source else None)
+        return reference.name if reference else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ class ApplicationReason(StrEnum):
     RECONCILIATION_FAILED = "ReconciliationFailed"
     GIT_OPERATION_FAILED = "GitOperationFailed"
     AUTHENTICATION_FAILED = "AuthenticationFailed"
+    ARTIFACT_PULL_FAILED = "OCIArtifactPullFailed"
     REVISION_NOT_FOUND = "RevisionNotFound"
     VERIFICATION_FAILED = "VerificationFailed"
     NEW_REVISION = "NewRevision"
@@ -112,6 +113,7 @@ class SyncState:
     status: Annotated[SyncStatus, Field("Synced, OutOfSync or Unknown.", shown=True)] = SyncStatus.UNKNOWN
     revision: Annotated[str, Field("Revision that the cluster was compared with.")] = ""
     reason: Annotated[str, Field("Why it is not Synced, in one word.")] = ""
+    revisions: Annotated[tuple[str, ...], Field("The revision's parts, with several sources.")] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class HealthState:
 class SyncResult:
     revision: Annotated[str, Field("Revision that was applied.")] = ""
     digest: Annotated[str, Field("Digest of the objects that it renders to.")] = ""
+    revisions: Annotated[tuple[str, ...], Field("The revision's parts, with several sources.")] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,7 @@ class RevisionHistory:
     digest: Annotated[str, Field("Digest of the objects that it renders to.")]
     deployed_at: Annotated[datetime, Field("When it was promoted and healthy.")]
     deploy_started_at: Annotated[datetime | None, Field("When its attempt started.")] = None
+    revisions: Annotated[tuple[str, ...], Field("The revision's parts, with several sources.")] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +221,9 @@ class QuarantineEntry:
 class ApplicationStatus:
     sync: Annotated[SyncState, Field("Is the cluster what Git says?")] = field(default_factory=SyncState)
     health: Annotated[HealthState, Field("Are users served?")] = field(default_factory=HealthState)
-    desired_revision: Annotated[str, Field("What Git says: `main@sha1:<commit>`.")] = ""
+    desired_revision: Annotated[
+        str, Field("What Git says: `main@sha1:<commit>`; with several sources `… + …`.")
+    ] = ""
     attempted_revision: Annotated[str, Field("What was last tried.")] = ""
     last_good_revision: Annotated[
         str, Field("The last one of which every Rollout was promoted and every object healthy.")

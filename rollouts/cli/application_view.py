@@ -19,7 +19,7 @@ from rollouts.cli.facts import Object, dig
 from rollouts.cli.output import conditions_table, styled, table
 from rollouts.cli.tree import short_revision
 
-_COMMIT = re.compile(r"\b(sha1:[0-9a-f]{7})[0-9a-f]{33}\b")
+_COMMIT = re.compile(r"\b(sha1:[0-9a-f]{7}|sha256:[0-9a-f]{7})[0-9a-f]{33,57}\b")
 _REVISIONS = (
     ("git says", "desiredRevision"),
     ("last tried", "attemptedRevision"),
@@ -86,9 +86,10 @@ def _headline(application: Object) -> Text:
 
 def _overview(application: Object) -> Table:
     grid = Table.grid(padding=(0, 2))
-    source = dig(application, "spec", "source") or {}
-    path = source.get("path", ".")
-    grid.add_row("  source", f"{source.get('repoURL')}  {source.get('targetRevision', 'HEAD')}  {path}")
+    source = dig(application, "spec", "source")
+    for found in [source] if source else dig(application, "spec", "sources") or ():
+        what = found.get("chart") or found.get("path") or (f"${found['ref']}" if found.get("ref") else ".")
+        grid.add_row("  source", f"{found.get('repoURL')}  {found.get('targetRevision', 'HEAD')}  {what}")
     for word, key in _REVISIONS:
         grid.add_row(f"  {word}", str(dig(application, "status", key) or "-"))
     if attempt := dig(application, "status", "operationState"):

@@ -94,8 +94,12 @@ def revision_tree(picture: Picture, names: Names, now: datetime) -> Tree:
 
 def short_revision(git_revision: str) -> str:
     """main@sha1:0123456…: enough to find the commit by."""
-    branch, separator, commit = git_revision.rpartition(":")
-    return f"{branch}:{commit[:7]}" if separator else git_revision[:12]
+    return " + ".join(_short(revision) for revision in git_revision.split(" + "))
+
+
+def _short(revision: str) -> str:
+    branch, separator, commit = revision.rpartition(":")
+    return f"{branch}:{commit[:7]}" if separator else revision[:12]
 
 
 def _overview(rollout: Object) -> Table:

@@ -1,22 +1,34 @@
-"""What proves who we are to a Git host: password or token, SSH key, client certificate; and whom we trust.
+"""What proves who we are to a host: password or token, SSH key, GitHub App, client certificate; and whom we trust.
 
 Decides which keys of a Secret are read (Flux's names, Argo CD's as well) and how git is told: passwords in
-the environment, keys in files that only this user can read and that are gone with the one process.
+the environment, keys in files that only this user can read and that are gone with the one process. What would
+switch off a check (`insecure`, `insecureIgnoreHostKey`) is not read.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import os
 import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Credentials", "MissingError", "of_secret", "ssh_files"]
+__all__ = ["Credentials", "MissingError", "of_secret", "registry_login", "ssh_files"]
 
+_SUFFICIENT = (
+    "password",
+    "identity",
+    "authority",
+    "certificate",
+    "app_id",
+    "docker_config",
+    "plain_http",
+)
 _TOKEN_USER = "x-access-token"  # noqa: S105 - a user name; hosts look at the token only
 _NAMES = {
     "username": ("username",),
@@ -26,6 +38,13 @@ _NAMES = {
     "authority": ("ca.crt", "caFile"),
     "certificate": ("tls.crt", "certFile", "tlsClientCertData"),
     "key": ("tls.key", "keyFile", "tlsClientCertKey"),
+    "app_id": ("githubAppID",),
+    "app_installation": ("githubAppInstallationID",),
+    "app_owner": ("githubAppInstallationOwner",),
+    "app_key": ("githubAppPrivateKey",),
+    "app_url": ("githubAppBaseURL", "githubAppEnterpriseBaseUrl"),
+    "docker_config": (".dockerconfigjson",),
+    "plain_http": ("insecureOCIForceHttp",),
 }
 _SSH = (
     *(
@@ -59,6 +78,19 @@ class Credentials:
     authority: str = ""
     certificate: str = ""
     key: str = ""
+    app_id: str = ""
+    app_installation: str = ""
+    app_owner: str = ""
+    app_key: str = ""
+    app_url: str = ""
+    docker_config: str = ""
+    plain_http: str = ""
+    """`true`: the registry speaks http."""
+
+    def for_host(self, host: str) -> tuple[str, str] | None:
+        """User name and password for a registry: from the Docker configuration, else the Secret's own."""
+        found = registry_login(self.docker_config, host) if self.docker_config else None
+        return found or ((self.username, self.password) if self.password else None)
 
     def __repr__(self) -> str:
         return "Credentials(…)"
@@ -74,13 +106,36 @@ def of_secret(values: Mapping[str, str]) -> Credentials:
         raise MissingError("an SSH identity needs known_hosts beside it, or any host could pose as this one")
     if bool(found["certificate"]) != bool(found["key"]):
         raise MissingError("a client certificate needs tls.crt and tls.key")
-    if not any(found[f.name] for f in fields(Credentials) if f.name not in ("username", "known_hosts")):
+    if bool(found["app_id"]) != bool(found["app_key"]):
+        raise MissingError("a GitHub App needs githubAppID and githubAppPrivateKey")
+    if not any(found[name] for name in _SUFFICIENT):
         raise MissingError(
-            "it needs username and password, or token, or identity and known_hosts, or ca.crt, tls.crt, tls.key"
+            "it needs username and password, or token, or identity and known_hosts, or githubAppID and "
+            "githubAppPrivateKey, or .dockerconfigjson, or ca.crt, tls.crt, tls.key"
         )
     if found["password"]:
         found["username"] = found["username"] or _TOKEN_USER
     return Credentials(**found)
+
+
+def registry_login(docker_config: str, host: str) -> tuple[str, str] | None:
+    """What a Docker configuration says about a registry, whichever way it writes its address."""
+    try:
+        entries = json.loads(docker_config)["auths"]
+        found = next((e for name, e in entries.items() if _registry(name) == host), None)
+        if not found:
+            return None
+        if found.get("auth"):
+            user, _, password = base64.b64decode(found["auth"]).decode().partition(":")
+            return user, password
+        return str(found["username"]), str(found["password"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _registry(name: str) -> str:
+    host = name.removeprefix("https://").removeprefix("http://").partition("/")[0]
+    return "registry-1.docker.io" if host in ("index.docker.io", "docker.io") else host
 
 
 @contextlib.contextmanager

@@ -59,9 +59,9 @@ class _Loader(yaml.CSafeLoader):
         return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
 
 
-def load(text: bytes) -> Iterator[Document]:
+def load(text: bytes, *, limit: int = MAX_NODES) -> Iterator[Document]:
     """Every document that is not empty. Raises `DocumentError`."""
-    budget = _Budget()
+    budget = _Budget(limit)
     index = 0
     for index, node in enumerate(_nodes(text), 1):
         value = _Reader(budget).value(node, 0)
@@ -97,13 +97,13 @@ def _check_depth(text: bytes) -> None:
 class _Budget:
     """Nodes that a file may still expand to."""
 
-    def __init__(self) -> None:
-        self.left = MAX_NODES
+    def __init__(self, limit: int) -> None:
+        self.limit = self.left = limit
 
     def take(self, node: yaml.Node) -> None:
         self.left -= 1
         if self.left < 0:
-            raise DocumentError(f"expands to more than {MAX_NODES} values (an alias bomb?)", _line(node))
+            raise DocumentError(f"expands to more than {self.limit} values (an alias bomb?)", _line(node))
 
 
 class _Reader:

@@ -75,13 +75,17 @@ class Git:
         url: str = "",
         credentials: Credentials | None = None,
         seconds: float | None = None,
+        stdin: bytes | None = None,
     ) -> str:
         """Output of one command. Raises `SourceError`."""
         limit = seconds or self.seconds
-        async with self.process(arguments, url=url, credentials=credentials) as process:
+        pipe = asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE
+        async with self.process(arguments, url=url, credentials=credentials, stdin=pipe) as process:
             try:
                 async with asyncio.timeout(limit):
-                    out, err = await asyncio.gather(_bounded(process.stdout), _bounded(process.stderr))
+                    out, err, _ = await asyncio.gather(
+                        _bounded(process.stdout), _bounded(process.stderr), _fed(process.stdin, stdin)
+                    )
                     code = await process.wait()
             except TimeoutError:
                 raise SourceError(
@@ -180,7 +184,9 @@ def _told(stderr: str, credentials: Credentials | None) -> str:
 
 
 def _verb(arguments: Sequence[str]) -> str:
-    return next((a for a in arguments if a in ("fetch", "ls-remote", "init", "update-ref")), "command")
+    return next(
+        (a for a in arguments if a in ("fetch", "ls-remote", "init", "update-ref", "fast-import")), "command"
+    )
 
 
 async def _bounded(stream: asyncio.StreamReader | None) -> bytes:
@@ -195,6 +201,15 @@ async def _bounded(stream: asyncio.StreamReader | None) -> bytes:
                 definite=False,
             )
     return bytes(read)
+
+
+async def _fed(stream: asyncio.StreamWriter | None, text: bytes | None) -> None:
+    if stream is None or text is None:
+        return
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        stream.write(text)
+        await stream.drain()
+    stream.close()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -18,6 +18,8 @@ from rollouts.gitops.git import Git, SourceError
 from rollouts.gitops.render import Entry
 
 _SECONDS = 60.0
+_IDLE_SECONDS = 10.0
+"""A process that nobody needs for so long ends: there may be a thousand repositories."""
 _BATCH = 200
 """Commands in one go; their text must fit the pipe, or both sides would wait for each other."""
 MAX_TREES = 2_000
@@ -41,11 +43,21 @@ class ObjectReader:
         self._directory = directory
         self._lock = asyncio.Lock()
         self._running: tuple[contextlib.AsyncExitStack, asyncio.subprocess.Process] | None = None
+        self._rest: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
+        if self._rest:
+            self._rest.cancel()
+            self._rest = None
         if self._running:
             stack, self._running = self._running[0], None
             await stack.aclose()
+
+    async def config(self, name: str) -> str:
+        """A file in the form of .gitmodules, as `git config --list -z` tells it."""
+        arguments = ["--git-dir", str(self._directory), "config", "--blob", name, "--list", "-z"]
+        return await self._git.run(arguments)
 
     async def look_up(self, names: Sequence[str]) -> list[Found | None]:
         """What each name (`<commit>:<path>`) stands for; None where there is nothing."""
@@ -95,6 +107,8 @@ class ObjectReader:
                 # Answers of this request would be taken for those of the next one.
                 await self.close()
                 raise
+            finally:
+                self._rest_later()
 
     async def _answers(self, command: str, names: Sequence[str]) -> list[tuple[Found | None, bytes]]:
         process = await self._process()
@@ -107,6 +121,20 @@ class ObjectReader:
             has_content = command == "contents"
             answers += [await _answer(process, name, has_content=has_content) for name in batch]
         return answers
+
+    def _rest_later(self) -> None:
+        if self._rest:
+            self._rest.cancel()
+        self._rest = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._end_soon)
+
+    def _end_soon(self) -> None:
+        # Kept, or nothing would hold the task while it waits for the lock.
+        self._ending = asyncio.create_task(self._end_idle())
+
+    async def _end_idle(self) -> None:
+        async with self._lock:
+            if self._rest is None or self._rest.when() <= asyncio.get_running_loop().time():
+                await self.close()
 
     async def _process(self) -> asyncio.subprocess.Process:
         if self._running and self._running[1].returncode is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rollouts.api.application import DirectorySource
@@ -24,6 +24,7 @@ MAX_OBJECTS = 5_000
 _SUFFIXES = (".yaml", ".yml", ".json")
 _REGULAR = frozenset({"100644", "100755"})
 _SYMLINK = "120000"
+_LFS = b"version https://git-lfs.github.com/spec/"
 
 
 class RenderError(RolloutsError):
@@ -65,6 +66,8 @@ def selected(entries: Iterable[Entry], options: DirectorySource) -> tuple[Entry,
 
 def declared(files: Mapping[str, bytes]) -> tuple[Manifest, ...]:
     """The objects of every document of every file. Raises `RenderError`."""
+    for path, content in files.items():
+        check_is_here(path, content)
     try:
         found = tuple(m for path in sorted(files) for m in _file(path, files[path]))
     except ManifestError as e:
@@ -72,6 +75,25 @@ def declared(files: Mapping[str, bytes]) -> tuple[Manifest, ...]:
     if len(found) > MAX_OBJECTS:
         raise RenderError(f"declares {len(found)} objects; the limit is {MAX_OBJECTS}")
     return found
+
+
+def check_is_here(path: str, content: bytes) -> None:
+    """Raises `RenderError` for a file whose content Git LFS keeps somewhere else."""
+    if content.startswith(_LFS):
+        raise RenderError(
+            f"{path}: is a pointer of Git LFS, whose files are not fetched; keep what is rendered in Git itself"
+        )
+
+
+def combined(sets: Sequence[Rendered], *, namespace: str) -> Rendered:
+    """Several sources as one set. argo-cd: what two of them declare is the later one's."""
+    if len(sets) == 1:
+        return sets[0]
+    found = {m.key: m for rendered in sets for m in rendered.manifests}
+    if len(found) > MAX_OBJECTS:
+        raise RenderError(f"the sources declare {len(found)} objects; the limit is {MAX_OBJECTS}")
+    declared_ = tuple(found.values())
+    return Rendered(manifests.digest(declared_, namespace=namespace), declared_)
 
 
 def as_set(found: tuple[Manifest, ...], *, namespace: str) -> Rendered:

@@ -26,7 +26,7 @@ from rollouts.api.application_status import (
 )
 from rollouts.api.meta import Condition
 from rollouts.errors import SpecError
-from rollouts.gitops import inventory, revision
+from rollouts.gitops import inventory, naming, revision
 from rollouts.gitops.events import listed
 from rollouts.gitops.picture import Picture
 from rollouts.gitops.revision import Revisions
@@ -86,6 +86,10 @@ def _operation_message(state: Revisions, seen: Picture) -> str:
 
 
 def _sync(s: Snapshot, state: Revisions, seen: Picture) -> SyncState:
+    return replace(_compared(s, state, seen), revisions=naming.parts(state.desired))
+
+
+def _compared(s: Snapshot, state: Revisions, seen: Picture) -> SyncState:
     entry = revision.holding(state, s.source.candidate)
     if s.source.failure:
         return SyncState(SyncStatus.UNKNOWN, state.desired, s.source.failure.reason)

@@ -11,7 +11,6 @@ backoff, because the cluster may change; nothing else is, until a person says re
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -26,11 +25,11 @@ from rollouts.api.application_status import (
     RevisionHistory,
     SyncResult,
 )
+from rollouts.gitops import naming
 
 QUARANTINE_LIMIT = 10
 MESSAGE_LIMIT = 1024
 
-_REVISION = re.compile(r"(?:(?P<ref>.+)@)?sha1:(?P<commit>[0-9a-f]{40})")
 _RETRY_FIRST_SECONDS = 30
 _RETRY_LONGEST_SECONDS = 600
 _RECOVERABLE = frozenset(
@@ -89,17 +88,6 @@ class Target:
     converge: bool = True
     known_good: bool = False
     """It was promoted and healthy before: no steps and no analysis on the way back."""
-
-
-def text(ref: str, commit: str) -> str:
-    """`main@sha1:<commit>`; `sha1:<commit>` for a bare commit."""
-    return f"{ref}@sha1:{commit}" if ref else f"sha1:{commit}"
-
-
-def commit_of(revision: str) -> str:
-    """The 40 hex digits, empty where there are none."""
-    found = _REVISION.fullmatch(revision)
-    return found["commit"] if found else ""
 
 
 def desire(state: Revisions, candidate: Candidate, *, automatic: bool, now: datetime) -> Revisions:
@@ -167,7 +155,14 @@ def succeed(state: Revisions, now: datetime, *, history_limit: int) -> Revisions
         message="",
     )
     number = state.history[-1].id + 1 if state.history else 0
-    entry = RevisionHistory(number, attempt.revision, attempt.digest, parse.stamp(now), attempt.started_at)
+    entry = RevisionHistory(
+        number,
+        attempt.revision,
+        attempt.digest,
+        parse.stamp(now),
+        attempt.started_at,
+        naming.parts(attempt.revision),
+    )
     kept = (*state.history, entry)[-history_limit:] if history_limit else ()
     return replace(
         state,
@@ -297,7 +292,7 @@ def into_status(status: ApplicationStatus, state: Revisions, *, message: str = "
             message if attempt.phase is OperationPhase.RUNNING else attempt.message,
             attempt.finished_at,
             attempt.unhealthy_since,
-            SyncResult(attempt.revision, attempt.digest),
+            SyncResult(attempt.revision, attempt.digest, naming.parts(attempt.revision)),
             attempt.hooks,
         )
     return replace(

@@ -1,7 +1,7 @@
 """A Git repository as Applications see it: which commit a name stands for, and the files of a commit.
 
 One bare mirror per repository, shared by all Applications that use it; one fetch at a time, of the wanted
-branches only. Decides what is asked of Git; when to ask and who is told is `controller.applications`'.
+branches only, and of a branch's history only what came after the first fetch. Decides what is asked of Git; when to ask and who is told is `controller.applications`'.
 Being allowed to read is a matter of each credential: `remote_refs` is asked with an Application's own.
 """
 
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rollouts.api.application_status import ApplicationReason
-from rollouts.gitops.commit import CommitFiles
+from rollouts.gitops import importing, versions
+from rollouts.gitops.commit import CommitFiles, Elsewhere, File, object_name
 from rollouts.gitops.credentials import Credentials
 from rollouts.gitops.git import Git, SourceError, shown
 from rollouts.gitops.objects import ObjectReader
@@ -25,9 +26,11 @@ from rollouts.gitops.objects import ObjectReader
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HEAD = "HEAD"
 
+_TAGS = "refs/tags/"
 _REMOTE_SECONDS = 30.0
 _FETCH_SECONDS = 300.0
 _FETCHES_BETWEEN_TIDYING = 100
+_NO_DEPTH = re.compile(r"shallow|depth", re.IGNORECASE)
 _DAMAGED = re.compile(r"bad object|corrupt|not a git repository|loose object|unable to read", re.IGNORECASE)
 
 
@@ -38,15 +41,24 @@ class RemoteRefs:
     head: str
     commits: Mapping[str, str]
 
-    def resolve(self, target_revision: str) -> tuple[str, str, str] | None:
-        """(name to show, ref, commit) of a branch, a tag, a full ref name or HEAD; None if unknown."""
+    def resolve(self, target_revision: str, tag_prefix: str = "") -> tuple[str, str, str] | None:
+        """(name to show, ref, commit) of a branch, a tag, a range of versions, a full ref or HEAD."""
         if target_revision in ("", HEAD):
             commit = self.commits.get(self.head) or self.commits.get(HEAD)
             return (_short(self.head), self.head or HEAD, commit) if commit else None
-        for ref in candidates(target_revision):
+        for ref in (*self._newest(target_revision, tag_prefix), *candidates(target_revision)):
             if commit := self.commits.get(f"{ref}^{{}}") or self.commits.get(ref):
                 return _short(ref), ref, commit
         return None
+
+    def _newest(self, target_revision: str, tag_prefix: str) -> tuple[str, ...]:
+        """The tag that a range stands for. argo-cd: a range is about tags, and a name only where none is in it."""
+        if not versions.is_range(target_revision):
+            return ()
+        prefix = f"{_TAGS}{tag_prefix}"
+        names = {r.removeprefix(prefix) for r in self.commits if r.startswith(prefix)}
+        found = versions.newest(target_revision, names)
+        return (f"{prefix}{found}",) if found else ()
 
 
 def candidates(target_revision: str) -> tuple[str, ...]:
@@ -60,10 +72,10 @@ async def remote_refs(
     git: Git, url: str, target_revisions: Iterable[str], credentials: Credentials | None
 ) -> RemoteRefs:
     """Ask the remote for HEAD and the named refs: one cheap call, nothing is fetched."""
-    names = {
-        r for t in target_revisions if not COMMIT.fullmatch(t) and t not in ("", HEAD) for r in candidates(t)
-    }
-    patterns = [HEAD, *sorted(n for name in names for n in (name, f"{name}^{{}}"))]
+    asked = {t for t in target_revisions if not COMMIT.fullmatch(t) and t not in ("", HEAD)}
+    names = {r for t in asked for r in candidates(t)}
+    tags = [f"{_TAGS}*"] if any(versions.is_range(t) for t in asked) else []
+    patterns = [HEAD, *tags, *sorted(n for name in names for n in (name, f"{name}^{{}}"))]
     output = await git.run(
         ["ls-remote", "--symref", "--quiet", "--", url, *patterns],
         url=url,
@@ -113,24 +125,30 @@ class Mirror:
                 await self._prepare()
                 await self._fetch(missing, credentials)
             for ref, commit in missing.items():
-                if not await self.has(commit):
-                    raise _absent(self.url, ref, commit)
+                await self._check_there(ref, commit, credentials)
             await self._tidy()
 
     async def has(self, commit: str) -> bool:
         """Whether a commit is in the (prepared) mirror."""
-        found = await self._objects.look_up([f"{commit}^{{commit}}"])
+        found = await self._objects.look_up([f"{object_name(commit)}^{{commit}}"])
         return found[0] is not None
 
-    async def at(self, commit: str) -> CommitFiles:
-        """The files of a commit that is in the mirror."""
+    async def at(self, commit: str, elsewhere: Elsewhere | None = None) -> CommitFiles:
+        """The files of a commit that is in the mirror; those of submodules by way of `elsewhere`."""
         await self.prepare()
-        return CommitFiles(self._objects, commit)
+        return CommitFiles(self._objects, commit, elsewhere)
+
+    async def store(self, digest: str, files: Mapping[str, File]) -> None:
+        """Keep the files of an artifact as if they were a commit, under its digest."""
+        async with self._fetching:
+            await self._prepare()
+            arguments = ["--git-dir", str(self._directory), "fast-import", "--quiet", "--force"]
+            await self._git.run(arguments, stdin=importing.stream(object_name(digest), files))
 
     async def content(self, commit: str) -> bytes:
         """A commit object as it is stored."""
         await self.prepare()
-        (found,) = await self._objects.contents([commit])
+        (found,) = await self._objects.contents([object_name(commit)])
         return found
 
     async def tag(self, name: str) -> bytes | None:
@@ -151,7 +169,7 @@ class Mirror:
     async def keep(self, name: str, commit: str) -> None:
         """Hold on to a commit, whatever happens to the branches: a last good revision."""
         ref = f"refs/rollouts/good/{hashlib.sha256(name.encode()).hexdigest()[:32]}"
-        await self._git.run(["--git-dir", str(self._directory), "update-ref", ref, commit])
+        await self._git.run(["--git-dir", str(self._directory), "update-ref", ref, object_name(commit)])
 
     async def _tidy(self) -> None:
         """Pack now and then what single fetches left; what nothing refers to goes after two weeks."""
@@ -180,20 +198,36 @@ class Mirror:
         await asyncio.to_thread(shutil.rmtree, self._directory, True)  # noqa: FBT003
         self._is_ready = False
 
+    async def _check_there(self, ref: str, commit: str, credentials: Credentials | None) -> None:
+        """A ref that moved while it was fetched has brought another commit; this one may still be had."""
+        if ref and not await self.has(commit):
+            with contextlib.suppress(SourceError):
+                await self._fetch_specs([f"+{commit}:{_tip(ref)}"], credentials, is_first=True)
+        if not await self.has(commit):
+            raise _absent(self.url, ref, commit)
+
     async def _fetch(self, refs: Mapping[str, str], credentials: Credentials | None) -> None:
-        specs = [
-            f"+{ref}:{_tip(ref)}" if ref else f"+{commit}:{_tip(commit)}" for ref, commit in refs.items()
-        ]
+        """What is here already grows by what is new; of anything else only the one commit is fetched."""
+        tips = {_tip(ref or commit): ref or commit for ref, commit in refs.items()}
+        known = await self._objects.look_up(list(tips))
+        followed = [f"+{ref}:{tip}" for (tip, ref), f in zip(tips.items(), known, strict=True) if f]
+        first = [f"+{ref}:{tip}" for (tip, ref), f in zip(tips.items(), known, strict=True) if not f]
         try:
-            await self._fetch_specs(specs, credentials)
-        except SourceError:
-            if "" not in refs:
+            if followed:
+                await self._fetch_specs(followed, credentials, is_first=False)
+            if first:
+                await self._fetch_specs(first, credentials, is_first=True)
+        except SourceError as e:
+            if "" not in refs and not _NO_DEPTH.search(str(e)):
                 raise
             # Not every server hands out a commit by its id: then all branches and tags must bring it.
             everything = ["+refs/heads/*:refs/rollouts/heads/*", "+refs/tags/*:refs/rollouts/tags/*"]
-            await self._fetch_specs(everything, credentials)
+            named = [*followed, *first] if "" not in refs else everything
+            await self._fetch_specs(named, credentials, is_first=False)
 
-    async def _fetch_specs(self, specs: Sequence[str], credentials: Credentials | None) -> None:
+    async def _fetch_specs(
+        self, specs: Sequence[str], credentials: Credentials | None, *, is_first: bool
+    ) -> None:
         await self._git.run(
             [
                 "--git-dir",
@@ -205,6 +239,8 @@ class Mirror:
                 "--no-write-fetch-head",
                 "--no-recurse-submodules",
                 "--no-auto-gc",
+                "--update-shallow",
+                *(["--depth=1"] if is_first else []),
                 "--",
                 self.url,
                 *specs,
@@ -244,8 +280,8 @@ def _tip(name: str) -> str:
 
 
 def _tree_name(commit: str, path: str) -> str:
-    inner = path.strip("/")
-    return f"{commit}^{{tree}}" if inner in ("", ".") else f"{commit}:{inner.removeprefix('./')}"
+    inner, named = path.strip("/"), object_name(commit)
+    return f"{named}^{{tree}}" if inner in ("", ".") else f"{named}:{inner.removeprefix('./')}"
 
 
 def _short(ref: str) -> str:

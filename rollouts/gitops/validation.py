@@ -12,13 +12,15 @@ from urllib.parse import urlsplit
 
 from rollouts.api.application import (
     LOCAL_CLUSTER,
+    MAX_SOURCES,
     SYNC_OPTIONS,
     Application,
     ApplicationSource,
+    ApplicationSpec,
     IgnoreDifference,
 )
 from rollouts.errors import SpecError
-from rollouts.gitops import ignoring, windows
+from rollouts.gitops import ignoring, versions, windows
 
 NAME_LIMIT = 63
 SHORTEST_INTERVAL = timedelta(seconds=1)
@@ -27,6 +29,12 @@ _SCHEMES = ("https", "http", "ssh", "file")
 _SCP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:(?!/*-)[^\s:]+")
 """`git@host:path`, as SSH users write it."""
 _FORBIDDEN_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock(/|$)|\.$|/$|^/")
+_OCI = "oci://"
+_REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*/?")
+"""Host and repository (distribution: reference grammar)."""
+_CHART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+_TAG = re.compile(r"|[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -36,7 +44,7 @@ def check(application: Application) -> None:
     if len(metadata.name) > NAME_LIMIT:
         problem = f"must be no longer than {NAME_LIMIT} characters, because it is a label on every object"
         raise SpecError("metadata.name", metadata.name, problem)
-    _check_source(spec.source)
+    _check_sources(spec)
     if spec.destination.server != LOCAL_CLUSTER:
         raise SpecError(
             "spec.destination.server",
@@ -76,22 +84,89 @@ def creates_namespace(application: Application) -> bool:
     return "CreateNamespace=true" in application.spec.sync_policy.sync_options
 
 
-def _check_source(source: ApplicationSource) -> None:
-    _check_url(source.repo_url)
+def _check_sources(spec: ApplicationSpec) -> None:
+    if (spec.source is None) == (not spec.sources):
+        problem = "exactly one of spec.source and spec.sources must be set"
+        raise SpecError("spec.sources" if spec.source else "spec.source", None, problem)
+    if len(spec.sources) > MAX_SOURCES:
+        raise SpecError("spec.sources", len(spec.sources), f"are more than {MAX_SOURCES}")
+    if spec.sources and spec.secret_ref:
+        problem = "goes with spec.source; credentials are never shown to another host"
+        raise SpecError("spec.secretRef", None, problem, "name a Secret in each source's secretRef")
+    if not any(source.declares_objects for source in spec.every_source):
+        raise SpecError("spec.sources", None, "declare no objects", "give one of them a path or a chart")
+    refs = [source.ref for source in spec.sources if source.ref]
+    if len(set(refs)) != len(refs):
+        raise SpecError("spec.sources", ", ".join(refs), "have the same ref twice")
+    for i, source in enumerate(spec.every_source):
+        path = f"spec.sources[{i}]" if spec.sources else "spec.source"
+        _check_source(source, path)
+        _check_value_files(source, refs, path)
+        if spec.verify and not _is_git(source):
+            problem = f"is about commits and tags, and {path} is not a Git repository"
+            raise SpecError("spec.verify", None, problem, "pin its digest in targetRevision instead")
+
+
+def _is_git(source: ApplicationSource) -> bool:
+    return not source.chart and not source.repo_url.startswith(_OCI)
+
+
+def _check_source(source: ApplicationSource, where: str) -> None:
+    if _is_git(source):
+        check_git_url(source.repo_url, f"{where}.repoURL")
+        _check_revision(source, f"{where}.targetRevision")
+    else:
+        _check_artifact(source, where)
     path = source.path
     if path.startswith("/") or ".." in path.split("/") or _CONTROL.search(path):
         problem = "must be a directory inside the repository"
-        raise SpecError("spec.source.path", path, problem, "write it without a leading / and without ..")
+        raise SpecError(f"{where}.path", path, problem, "write it without a leading / and without ..")
+    # A leading dash: a name never becomes an option.
+    if source.tag_prefix.startswith("-") or _FORBIDDEN_IN_REF.search(source.tag_prefix.rstrip("/")):
+        raise SpecError(f"{where}.tagPrefix", source.tag_prefix, "cannot begin a tag")
+
+
+def _check_revision(source: ApplicationSource, path: str) -> None:
     revision = source.target_revision
+    if versions.is_range(revision):
+        return
     # git-check-ref-format's rules, and no leading dash: a name never becomes an option.
     if revision.startswith("-") or _FORBIDDEN_IN_REF.search(revision):
+        problem = "is not a branch, tag, commit or range of versions"
+        raise SpecError(path, revision, problem, "write main, HEAD, or 1.*")
+
+
+def _check_artifact(source: ApplicationSource, where: str) -> None:
+    url, revision = source.repo_url, source.target_revision
+    is_index = url.startswith(("https://", "http://"))
+    if is_index:
+        check_git_url(url, f"{where}.repoURL")
+    elif not _REGISTRY.fullmatch(url.removeprefix(_OCI)):
+        problem = "must be oci://registry/repository" + (
+            ", or the URL of a Helm repository" * bool(source.chart)
+        )
+        raise SpecError(f"{where}.repoURL", _without_user(url), problem)
+    if source.chart and not _CHART.fullmatch(source.chart):
+        raise SpecError(f"{where}.chart", source.chart, "is not the name of a chart")
+    if source.chart and (source.path or source.kustomize):
+        raise SpecError(f"{where}.chart", source.chart, "goes neither with path nor with kustomize")
+    is_known = versions.is_range(revision) or _TAG.fullmatch(revision)
+    if not (is_known or (_DIGEST.fullmatch(revision) and not is_index)):
         raise SpecError(
-            "spec.source.targetRevision", revision, "is not a branch, tag or commit", "write main, or HEAD"
+            f"{where}.targetRevision", revision, "is no version, range of versions, tag or digest"
         )
 
 
-def _check_url(url: str) -> None:
-    path = "spec.source.repoURL"
+def _check_value_files(source: ApplicationSource, refs: Iterable[str], where: str) -> None:
+    for i, name in enumerate(source.helm.value_files if source.helm else ()):
+        ref = name.removeprefix("$").partition("/")[0]
+        if name.startswith("$") and ref not in refs:
+            path = f"{where}.helm.valueFiles[{i}]"
+            raise SpecError(path, name, f"no source has ref: {ref}")
+
+
+def check_git_url(url: str, path: str) -> None:
+    """Raise `SpecError` for what is not the address of a repository."""
     if _SCP.fullmatch(url):
         return
     try:

@@ -12,7 +12,7 @@ import binascii
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rollouts.api.application import Application
+from rollouts.api.application import Application, ApplicationSource
 from rollouts.api.rendering import ValuesKind, ValuesReference
 from rollouts.errors import NotFound, Rejected
 from rollouts.gitops.render import RenderError
@@ -33,12 +33,12 @@ class GivenValues:
 
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
-        self._known: dict[str, tuple[float, int, Given]] = {}
+        self._known: dict[str, tuple[float, int, tuple[Given, ...]]] = {}
 
-    async def of(self, application: Application) -> Given:
-        """Raises `RenderError` for what is missing."""
+    async def of(self, application: Application) -> tuple[Given, ...]:
+        """One for each source. Raises `RenderError` for what is missing."""
         if not depends_on_cluster(application):
-            return _plain(application)
+            return (_plain(application),) * len(application.spec.every_source)
         uid, now = application.metadata.uid, asyncio.get_running_loop().time()
         if known := self._known.get(uid):
             until, generation, given = known
@@ -51,12 +51,9 @@ class GivenValues:
     def forget(self, application: Application) -> None:
         self._known.pop(application.metadata.uid, None)
 
-    async def _read(self, application: Application) -> Given:
+    async def _read(self, application: Application) -> tuple[Given, ...]:
         spec, confidential = application.spec, list[str]()
-        values = []
-        for ref in spec.source.helm.values_from if spec.source.helm else ():
-            data = await self._data(application, ref, confidential)
-            values += [_key(data, ref, application)] if data is not None else []
+        values = [await self._values(application, s, confidential) for s in spec.every_source]
         variables = None
         if post := spec.post_build:
             found: dict[str, str] = {}
@@ -64,14 +61,26 @@ class GivenValues:
                 found |= _texts(await self._data(application, ref, confidential) or {})
             variables = substitution.variables({**found, **post.substitute})
         keys = await self._age_keys(application, confidential)
-        return Given(
-            application.metadata.name,
-            destination_namespace(application),
-            tuple(values),
-            variables,
-            keys,
-            tuple(confidential),
+        return tuple(
+            Given(
+                application.metadata.name,
+                destination_namespace(application),
+                own,
+                variables,
+                keys,
+                tuple(confidential),
+            )
+            for own in values
         )
+
+    async def _values(
+        self, application: Application, source: ApplicationSource, confidential: list[str]
+    ) -> tuple[str, ...]:
+        values: list[str] = []
+        for ref in source.helm.values_from if source.helm else ():
+            data = await self._data(application, ref, confidential)
+            values += [_key(data, ref, application)] if data is not None else []
+        return tuple(values)
 
     async def _age_keys(self, application: Application, confidential: list[str]) -> str:
         decryption = application.spec.decryption
@@ -105,7 +114,9 @@ class GivenValues:
 def depends_on_cluster(application: Application) -> bool:
     """Whether the set may change without a commit."""
     spec = application.spec
-    return bool(spec.post_build or spec.decryption or (spec.source.helm and spec.source.helm.values_from))
+    return bool(
+        spec.post_build or spec.decryption or any(s.helm and s.helm.values_from for s in spec.every_source)
+    )
 
 
 def destination_namespace(application: Application) -> str:

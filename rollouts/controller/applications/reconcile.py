@@ -29,8 +29,9 @@ from rollouts.controller.applications.departure import Departure
 from rollouts.controller.applications.given import depends_on_cluster
 from rollouts.controller.applications.live import LiveObjects
 from rollouts.controller.applications.places import Placed, Places
+from rollouts.controller.applications.positions import Standing, wanted
 from rollouts.controller.applications.records import Claims, KnownApplication
-from rollouts.controller.applications.repositories import RemoteKey, Repositories, Standing, Wanted
+from rollouts.controller.applications.repositories import Repositories
 from rollouts.controller.applications.sets import Sets
 from rollouts.controller.cache import Key, Store
 from rollouts.controller.events import Recorder
@@ -229,17 +230,7 @@ class Reconciler:
         self.recorder.settle(about.uid)
 
     def _follow(self, key: Key, application: Application) -> Standing | None:
-        spec, metadata = application.spec, application.metadata
-        secret = spec.secret_ref.name if spec.secret_ref else ""
-        remote = RemoteKey(spec.source.repo_url, metadata.namespace if secret else "", secret)
-        wanted = Wanted(
-            remote,
-            spec.source.target_revision,
-            spec.source.path,
-            spec.interval.total_seconds(),
-            application.status.desired_revision,
-        )
-        self.repositories.follow(key, wanted)
+        self.repositories.follow(key, wanted(application))
         return self.repositories.standing(key)
 
     def _tokens(self, key: Key, application: Application, standing: Standing | None) -> Tokens:
@@ -272,21 +263,21 @@ class Reconciler:
         if standing is None:
             return _Source(SourceView())
         failure = _failure(standing.failure)
-        position = standing.position
-        if position is None:
+        positions = standing.positions
+        if not positions:
             return _Source(SourceView(failure=failure))
-        if tokens.refresh == "hard" or tokens.retry:
-            memory.equal = frozenset()
-            await self.sets.forget(application, position)
         try:
-            rendered = await self.sets.at(application, position)
+            if tokens.refresh == "hard" or tokens.retry:
+                memory.equal = frozenset()
+                await self.sets.forget(application, positions)
+            rendered = await self.sets.at(application, positions)
         except RenderError as e:
-            unrenderable = Unrenderable(position.revision, str(e))
+            unrenderable = Unrenderable(standing.revision, str(e))
             return _Source(SourceView(unrenderable=unrenderable, failure=failure))
         except SourceError as e:
             log.warning("%s", e, extra={"fields": {"application": str(key)}})
             return _Source(SourceView(failure=_failure(e)))
-        candidate = Candidate(position.revision, rendered.digest)
+        candidate = Candidate(standing.revision, rendered.digest)
         return _Source(SourceView(candidate=candidate, failure=failure), rendered)
 
     async def _target(
@@ -358,12 +349,13 @@ class Reconciler:
         if known.error:
             raise known.error
         validation.check(known.application)
-        url = urlsplit(known.application.spec.source.repo_url)
-        if url.scheme == "file" and Path(unquote(url.path)).resolve().is_relative_to(
-            self.cache_dir.resolve()
-        ):
-            problem = "must not point into the controller's own mirrors"
-            raise SpecError("spec.source.repoURL", None, problem)
+        for source in known.application.spec.every_source:
+            url = urlsplit(source.repo_url)
+            if url.scheme == "file" and Path(unquote(url.path)).resolve().is_relative_to(
+                self.cache_dir.resolve()
+            ):
+                problem = "must not point into the controller's own mirrors"
+                raise SpecError("spec.source.repoURL", None, problem)
 
     async def _refuse(self, known: KnownApplication, error: SpecError) -> Next:
         key = Key(known.metadata.namespace, known.metadata.name)

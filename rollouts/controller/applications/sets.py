@@ -6,25 +6,29 @@ by its digest; what does not have the digest that is asked for is not it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from rollouts.api.application import Application
+from rollouts.api.application import Application, ApplicationSource
 from rollouts.api.parse import dump
 from rollouts.controller.applications.given import GivenValues, destination_namespace
-from rollouts.controller.applications.repositories import Position, Repositories
+from rollouts.controller.applications.positions import Position, remote_key
+from rollouts.controller.applications.repositories import Repositories
+from rollouts.controller.applications.submodules import Submodules
 from rollouts.controller.applications.trust import Trust
 from rollouts.controller.cache import Key
 from rollouts.errors import RolloutsError
-from rollouts.gitops import lastgood, revision
+from rollouts.gitops import lastgood, naming, render
 from rollouts.gitops.commit import CommitFiles
 from rollouts.gitops.git import SourceError
 from rollouts.gitops.render import Rendered, RenderError
 from rollouts.gitops.renderers import build
-from rollouts.gitops.renderers.build import Reading, SourceType
+from rollouts.gitops.renderers.build import Given, Reading, SourceType
 from rollouts.gitops.renderers.confined import Confined, ProgramMissing
 from rollouts.gitops.revision import Target
 from rollouts.kube import Kube, resources
@@ -39,13 +43,30 @@ _PROGRAMS = {SourceType.KUSTOMIZE: "kustomize", SourceType.HELM: "helm"}
 
 
 class _Origin(NamedTuple):
-    """All that a set depends on: equal origins render to the same set."""
+    """All that the set of one source depends on: equal origins render to the same set."""
 
-    url: str
+    place: str
     fingerprint: str
     options: str
     given: str
     program: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One source of an Application at one commit; `refs` are the others, by their ref."""
+
+    source: ApplicationSource
+    place: str
+    files: CommitFiles
+    refs: Mapping[str, CommitFiles]
+    told_as: str = ""
+    """Begins its errors, where there are several."""
+
+    @property
+    def known_as(self) -> tuple[str, ...]:
+        others = sorted(f"{ref} {files.commit}" for ref, files in self.refs.items())
+        return (self.place, self.files.commit, _options(self.source), *others)
 
 
 class _Cache:
@@ -82,24 +103,23 @@ class Sets:
         self._given = GivenValues(kube)
         self._trust = Trust(kube)
         self._cache = _Cache()
-        self._readings: OrderedDict[tuple[str, str, str], Reading] = OrderedDict()
+        self._readings: OrderedDict[tuple[str, ...], Reading] = OrderedDict()
+        self._submodules = Submodules(repositories.at_commit)
 
-    async def at(self, application: Application, position: Position) -> Rendered:
-        """What a position renders to. Raises `RenderError`, `SourceError`."""
-        if not position.tree:
-            path = application.spec.source.path
-            raise RenderError(f"there is no directory {path} in {position.revision}")
+    async def at(self, application: Application, positions: tuple[Position, ...]) -> Rendered:
+        """What positions render to, together. Raises `RenderError`, `SourceError`."""
         key = Key(application.metadata.namespace, application.metadata.name)
-        mirror = self._repositories.mirror(application.spec.source.repo_url)
-        try:
-            await self._trust.check(application, mirror, position)
-        except SourceError:
-            self._repositories.refuse(key, position.revision)
-            raise
-        files = await mirror.at(position.commit)
-        found = await self._reading(application, files)
-        self._repositories.reads(key, found.beside)
-        return await self._rendered(application, files, found)
+        for i, (source, position) in enumerate(zip(application.spec.every_source, positions, strict=True)):
+            mirror = self._repositories.mirror(remote_key(application, source))
+            try:
+                await self._trust.check(application, mirror, position)
+            except SourceError:
+                self._repositories.refuse(key, i, position.revision)
+                raise
+        parts = await self._parts(application, [p.commit for p in positions])
+        readings = [await self._reading(part) for part in parts]
+        self._repositories.reads(key, _beside(parts, readings))
+        return await self._rendered(application, parts, readings)
 
     async def target(self, application: Application, target: Target) -> Rendered:
         """The set of a target that is not what Git says now. Raises `SourceError`, `UnreadableError`."""
@@ -110,50 +130,75 @@ class Sets:
         self._cache.put(key, found)
         return found
 
-    async def forget(self, application: Application, position: Position) -> None:
+    async def forget(self, application: Application, positions: tuple[Position, ...]) -> None:
         """Render again, whatever is known."""
         self._given.forget(application)
-        self._trust.forget(application, position)
-        known = self._readings.pop(_read_as(application, position.commit), None)
-        if known:
-            self._cache.drop(await self._origin(application, known))
+        given = await self._given.of(application)
+        for position in positions:
+            self._trust.forget(application, position)
+        for i, part in enumerate(await self._parts(application, [p.commit for p in positions])):
+            if known := self._readings.pop(part.known_as, None):
+                self._cache.drop(self._origin(part, known, given[i]))
 
     async def keep(self, application: Application, target_revision: str, rendered: Rendered) -> None:
         """Hold on to a good set: its commit in the mirror, itself in Secrets. Never fails the caller."""
         self._cache.put((application.metadata.uid, rendered.digest), rendered)
         try:
-            await self._keep_commit(application, revision.commit_of(target_revision))
+            await self._keep_commits(application, target_revision)
             await self._keep_secrets(application, rendered)
         except RolloutsError as e:
             key = application.metadata.key
             log.warning("last good set not kept: %s", e, extra={"fields": {"application": key}})
 
-    async def _reading(self, application: Application, files: CommitFiles) -> Reading:
-        key = _read_as(application, files.commit)
+    async def _parts(self, application: Application, commits: Sequence[str]) -> list[_Part]:
+        sources = application.spec.every_source
+        remotes = [remote_key(application, source) for source in sources]
+        files = [
+            await self._repositories.mirror(remote).at(commit, self._submodules.of(remote))
+            for remote, commit in zip(remotes, commits, strict=True)
+        ]
+        refs = {s.ref: f for s, f in zip(sources, files, strict=True) if s.ref}
+        return [
+            _Part(s, r.place, f, refs, f"spec.sources[{i}]: " if len(sources) > 1 else "")
+            for i, (s, r, f) in enumerate(zip(sources, remotes, files, strict=True))
+        ]
+
+    async def _reading(self, part: _Part) -> Reading | None:
+        """None for a source that is there for its values files only."""
+        if not part.source.declares_objects:
+            return None
+        key = part.known_as
         if key not in self._readings:
-            self._readings[key] = await build.reading(files, application.spec.source)
+            with _told_of(part):
+                self._readings[key] = await build.reading(part.files, part.source, part.refs)
             if len(self._readings) > _READINGS_KEPT:
                 self._readings.popitem(last=False)
         return self._readings[key]
 
-    async def _rendered(self, application: Application, files: CommitFiles, found: Reading) -> Rendered:
-        origin = await self._origin(application, found)
+    async def _rendered(
+        self, application: Application, parts: Sequence[_Part], readings: Sequence[Reading | None]
+    ) -> Rendered:
+        given = await self._given.of(application)
+        sets = [
+            await self._rendered_part(part, found, given[i])
+            for i, (part, found) in enumerate(zip(parts, readings, strict=True))
+            if found
+        ]
+        return render.combined(sets, namespace=destination_namespace(application))
+
+    async def _rendered_part(self, part: _Part, found: Reading, given: Given) -> Rendered:
+        origin = self._origin(part, found, given)
         if known := self._cache.get(origin):
             return known
-        given = await self._given.of(application)
-        rendered = await build.rendered(self._confined, files, application.spec.source, found, given)
+        with _told_of(part):
+            rendered = await build.rendered(self._confined, part.files, part.source, found, given, part.refs)
         self._cache.put(origin, rendered)
         return rendered
 
-    async def _origin(self, application: Application, found: Reading) -> _Origin:
+    def _origin(self, part: _Part, found: Reading, given: Given) -> _Origin:
         program = _PROGRAMS.get(found.type, "")
-        return _Origin(
-            application.spec.source.repo_url,
-            found.fingerprint,
-            _options(application),
-            (await self._given.of(application)).digest,
-            self._version(program) if program else "",
-        )
+        version = self._version(program) if program else ""
+        return _Origin(part.place, found.fingerprint, _options(part.source), given.digest, version)
 
     def _version(self, program: str) -> str:
         try:
@@ -162,11 +207,12 @@ class Sets:
             raise RenderError(str(e)) from None
 
     async def _from_mirror(self, application: Application, target: Target) -> Rendered | None:
-        commit = revision.commit_of(target.revision)
-        mirror = self._repositories.mirror(application.spec.source.repo_url)
+        commits = [naming.commit_of(r) for r in naming.each(target.revision)]
+        if len(commits) != len(application.spec.every_source):
+            return None
         try:
-            files = await mirror.at(commit)
-            rendered = await self._rendered(application, files, await self._reading(application, files))
+            parts = await self._parts(application, commits)
+            rendered = await self._rendered(application, parts, [await self._reading(p) for p in parts])
         except (SourceError, RenderError) as e:
             log.info("%s is not in the mirror: %s", target.revision, e)
             return None
@@ -179,10 +225,14 @@ class Sets:
         )
         return lastgood.read(found.items, target.digest, namespace=destination_namespace(application))
 
-    async def _keep_commit(self, application: Application, commit: str) -> None:
-        if commit:
-            mirror = self._repositories.mirror(application.spec.source.repo_url)
-            await mirror.keep(application.metadata.uid, commit)
+    async def _keep_commits(self, application: Application, target_revision: str) -> None:
+        revisions = naming.each(target_revision)
+        for i, (source, revision) in enumerate(zip(application.spec.every_source, revisions, strict=False)):
+            if commit := naming.commit_of(revision):
+                mirror = self._repositories.mirror(remote_key(application, source))
+                await mirror.keep(
+                    f"{application.metadata.uid} {i}" if i else application.metadata.uid, commit
+                )
 
     async def _keep_secrets(self, application: Application, rendered: Rendered) -> None:
         """The new set, then away with those that neither the status nor its next version names."""
@@ -202,10 +252,24 @@ class Sets:
                 await self._kube.delete(ref, uid=secret["metadata"]["uid"])
 
 
-def _options(application: Application) -> str:
+@contextlib.contextmanager
+def _told_of(part: _Part) -> Iterator[None]:
+    try:
+        yield
+    except RenderError as e:
+        raise RenderError(f"{part.told_as}{e}") from None
+
+
+def _beside(parts: Sequence[_Part], readings: Sequence[Reading | None]) -> tuple[tuple[str, ...], ...]:
+    """By source: what is read from it beside its path, for itself and for others."""
+    own = [list(found.beside) if found else [] for found in readings]
+    index = {part.source.ref: i for i, part in enumerate(parts) if part.source.ref}
+    for found in readings:
+        for ref, places in found.outside.items() if found else ():
+            own[index[ref]] += [p for p in places if p not in own[index[ref]]]
+    return tuple(tuple(paths) for paths in own)
+
+
+def _options(source: ApplicationSource) -> str:
     """Every option of the source, as text."""
-    return json.dumps(dump(application.spec.source), sort_keys=True)
-
-
-def _read_as(application: Application, commit: str) -> tuple[str, str, str]:
-    return application.spec.source.repo_url, commit, _options(application)
+    return json.dumps(dump(source), sort_keys=True)

@@ -11,9 +11,9 @@ import binascii
 
 from rollouts.api.application import Application, VerifyMode
 from rollouts.api.application_status import ApplicationReason
-from rollouts.controller.applications.repositories import Position
+from rollouts.controller.applications.positions import Position
 from rollouts.errors import NotFound, Rejected
-from rollouts.gitops import signatures
+from rollouts.gitops import naming, signatures
 from rollouts.gitops.git import SourceError
 from rollouts.gitops.renderers.confined import Confined
 from rollouts.gitops.signatures import UnverifiedError
@@ -39,7 +39,7 @@ class Trust:
         verify = application.spec.verify
         if verify is None:
             return
-        known = (application.metadata.uid, application.metadata.generation or 0, position.commit)
+        known = (application.metadata.uid, application.metadata.generation or 0, position.revision)
         if known in self._verified:
             return
         keys = await self._keys(application, verify.secret_ref.name)
@@ -47,7 +47,7 @@ class Trust:
             if verify.mode is not VerifyMode.TAG:
                 await self._commit(mirror, position, keys)
             if verify.mode is not VerifyMode.HEAD:
-                await self._tag(mirror, application.spec.source.target_revision, position, keys)
+                await self._tag(mirror, naming.name_of(position.revision), position, keys)
         except UnverifiedError as e:
             raise _refused(f"{position.revision}: {e}") from None
         if len(self._verified) >= _KEPT:
@@ -56,7 +56,7 @@ class Trust:
 
     def forget(self, application: Application, position: Position) -> None:
         generation = application.metadata.generation or 0
-        self._verified.discard((application.metadata.uid, generation, position.commit))
+        self._verified.discard((application.metadata.uid, generation, position.revision))
 
     async def _commit(self, mirror: Mirror, position: Position, keys: dict[str, bytes]) -> None:
         raw = await mirror.content(position.commit)

@@ -14,6 +14,7 @@ from rollouts.controller.applications.places import Places
 from rollouts.controller.applications.receiver import Receiver
 from rollouts.controller.applications.reconcile import FIELD_MANAGER, Reconciler
 from rollouts.controller.applications.records import Claims, KnownApplication
+from rollouts.controller.applications.remotes import Outside
 from rollouts.controller.applications.repositories import Repositories
 from rollouts.controller.applications.sets import Sets
 from rollouts.controller.cache import Change, Key
@@ -27,6 +28,7 @@ from rollouts.errors import NotFound, Rejected
 from rollouts.gitops import credentials
 from rollouts.gitops.credentials import Credentials, MissingError
 from rollouts.gitops.git import Git, SourceError
+from rollouts.gitops.github_app import GitHubApps
 from rollouts.gitops.renderers.confined import Confined
 from rollouts.kube import Kube, resources
 
@@ -42,9 +44,12 @@ def part(environment: Environment) -> Part:
     live = LiveObjects(kube, names, settings.namespace, queue.add)
     git = Git(settings.git_cache_dir / "home")
     repositories = Repositories(
-        git,
+        Outside(
+            git,
+            lambda namespace, secret: read_credentials(kube, namespace, secret),
+            GitHubApps(environment.now),
+        ),
         settings.git_cache_dir,
-        lambda namespace, secret: read_credentials(kube, namespace, secret),
         queue.add,
     )
     places, applier = Places(kube), Applier(kube, live, names)

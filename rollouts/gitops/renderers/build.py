@@ -17,18 +17,24 @@ from enum import StrEnum
 
 from rollouts.api.application import ApplicationSource, DirectorySource
 from rollouts.api.rendering import HelmSource, KustomizeSource
-from rollouts.gitops import manifests, render
+from rollouts.gitops import commit, manifests, render
 from rollouts.gitops.commit import CommitFiles, File, digest_of
 from rollouts.gitops.manifests import Manifest, ManifestError
-from rollouts.gitops.render import Entry, Rendered, RenderError
+from rollouts.gitops.render import Rendered, RenderError
 from rollouts.gitops.renderers import helm, kustomize, sops, substitution
 from rollouts.gitops.renderers.confined import Confined, ProgramFailed, ProgramMissing
-from rollouts.gitops.renderers.helm import Release
+from rollouts.gitops.renderers.helm import REF, Release
 
 __all__ = ["Given", "Reading", "SourceType", "reading", "rendered"]
 
 
 _PARSE_SECONDS = 60.0
+_READ = (".yaml", ".yml", ".json", ".tpl", ".tgz", ".env", ".properties")
+"""Endings of files that programs read; a picture that Git LFS keeps elsewhere is nobody's concern."""
+
+Refs = Mapping[str, CommitFiles]
+"""The files of other sources of the Application, by their ref."""
+_NO_REFS: Refs = {}
 
 
 class SourceType(StrEnum):
@@ -47,6 +53,8 @@ class Reading:
     path: str
     beside: tuple[str, ...] = ()
     """Directories and files that are read beside the path."""
+    outside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Values files of other sources, by the ref that names these."""
     fingerprint: str = ""
 
 
@@ -71,31 +79,40 @@ class Given:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def reading(files: CommitFiles, source: ApplicationSource) -> Reading:
-    """What `source` reads in this commit. Raises `RenderError`, `SourceError`."""
+async def reading(files: CommitFiles, source: ApplicationSource, refs: Refs = _NO_REFS) -> Reading:
+    """What `source` reads in this commit, and in those of `refs`. Raises `RenderError`, `SourceError`."""
     path = posixpath.normpath(source.path.strip("/") or ".")
     trees = await files.trees([path])
     if path not in trees:
-        raise RenderError(f"there is no directory {source.path} in {files.commit}")
+        raise RenderError(f"there is no directory {path} in {files.commit}")
     kind = await _type(files, source, path)
     if kind is SourceType.KUSTOMIZE:
         directories = await kustomize.directories(files, path, source.kustomize or KustomizeSource())
-        return Reading(kind, path, directories[1:], digest_of(await files.trees(directories)))
+        fingerprint = digest_of(await files.trees(directories))
+        return Reading(kind, path, directories[1:], fingerprint=fingerprint)
     if kind is SourceType.HELM:
         directories = await helm.directories(files, path)
         named = helm.value_files(path, source.helm or HelmSource())
-        found = await files.read(named)
+        own = [n for n in named if not n.startswith(REF)]
+        outside = helm.by_ref(n for n in named if n.startswith(REF))
+        found = {**await files.read(own), **await _outside(outside, refs)}
         ids = {**await files.trees(directories), **{n: _hash(text) for n, text in found.items()}}
-        return Reading(kind, path, (*directories[1:], *named), digest_of(ids))
-    return Reading(kind, path, (), trees[path])
+        return Reading(kind, path, (*directories[1:], *own), outside, digest_of(ids))
+    return Reading(kind, path, fingerprint=trees[path])
 
 
 async def rendered(
-    confined: Confined, files: CommitFiles, source: ApplicationSource, found: Reading, given: Given
+    confined: Confined,
+    files: CommitFiles,
+    source: ApplicationSource,
+    found: Reading,
+    given: Given,
+    refs: Refs = _NO_REFS,
 ) -> Rendered:
     """The objects. Raises `RenderError`, which holds nothing of what is confidential."""
     try:
-        texts = await _texts(confined, files, source, found, given)
+        outside = await _outside(found.outside, refs)
+        texts = await _texts(confined, files, source, found, given, outside)
         async with asyncio.timeout(_PARSE_SECONDS):
             return await asyncio.to_thread(_set, texts, given)
     except (RenderError, ProgramFailed, ProgramMissing) as e:
@@ -110,7 +127,12 @@ def _set(texts: Mapping[str, bytes], given: Given) -> Rendered:
 
 
 async def _texts(
-    confined: Confined, files: CommitFiles, source: ApplicationSource, found: Reading, given: Given
+    confined: Confined,
+    files: CommitFiles,
+    source: ApplicationSource,
+    found: Reading,
+    given: Given,
+    outside: Mapping[str, bytes],
 ) -> dict[str, bytes]:
     """YAML by the name that errors are to give it."""
     if found.type is SourceType.DIRECTORY:
@@ -118,13 +140,17 @@ async def _texts(
     wanted = await files.below((found.path, *found.beside))
     single = [name for name in found.beside if name not in wanted]
     wanted |= {name: File("100644", text) for name, text in (await files.read(single)).items()}
+    _check_all_here(wanted)
     wanted = await _open(confined, wanted, given)
     if found.type is SourceType.KUSTOMIZE:
         options = source.kustomize or KustomizeSource()
         return {f"kustomize build {found.path}": await kustomize.build(confined, wanted, found.path, options)}
     options_ = source.helm or HelmSource()
     release = Release(
-        options_.release_name or given.name, options_.namespace or given.namespace, given.values
+        options_.release_name or given.name,
+        options_.namespace or given.namespace,
+        given.values,
+        {n: f.content for n, f in (await _open(confined, _as_files(outside), given)).items()},
     )
     return helm.by_template(await helm.template(confined, wanted, found.path, options_, release))
 
@@ -132,12 +158,34 @@ async def _texts(
 async def _plain(
     confined: Confined, files: CommitFiles, path: str, options: DirectorySource, given: Given
 ) -> dict[str, bytes]:
-    trees = await files.trees([path])
-    entries: list[Entry] = await files.objects.entries(trees[path], recurse=options.recurse)
+    entries = dict(await files.entries(path, recurse=options.recurse))
     chosen = render.selected(entries, options)
-    contents = await files.objects.contents([e.blob for e in chosen])
+    contents = await commit.contents([(e, entries[e]) for e in chosen])
     plain = {e.path: File(e.mode, text) for e, text in zip(chosen, contents, strict=True)}
     return {name: f.content for name, f in (await _open(confined, plain, given)).items()}
+
+
+async def _outside(named: Mapping[str, tuple[str, ...]], refs: Refs) -> dict[str, bytes]:
+    """Values files of other sources, by the name that valueFiles gives them."""
+    found: dict[str, bytes] = {}
+    for ref, places in named.items():
+        if ref not in refs:
+            raise RenderError(f"helm.valueFiles: {REF}{ref}: no source has this ref")
+        texts = await refs[ref].read(places)
+        found |= {f"{REF}{ref}/{place}": text for place, text in texts.items()}
+    for name, text in found.items():
+        render.check_is_here(name, text)
+    return found
+
+
+def _check_all_here(files: Mapping[str, File]) -> None:
+    for path, found in files.items():
+        if path.endswith(_READ):
+            render.check_is_here(path, found.content)
+
+
+def _as_files(texts: Mapping[str, bytes]) -> dict[str, File]:
+    return {name: File("100644", text) for name, text in texts.items()}
 
 
 async def _open(confined: Confined, files: dict[str, File], given: Given) -> dict[str, File]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from rollouts.gitops.render import RenderError
 from rollouts.gitops.renderers.checkout import Checkout, checked_out
 from rollouts.gitops.renderers.confined import Confined
 
-__all__ = ["CHART", "Release", "by_template", "directories", "template", "value_files"]
+__all__ = ["CHART", "REF", "Release", "by_ref", "by_template", "directories", "template", "value_files"]
 
 CHART = "Chart.yaml"
 
@@ -30,6 +30,8 @@ _SOURCE = re.compile(rb"^# Source: (.+)$", re.MULTILINE)
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 _LOCAL = "file://"
 _MAX_DEPENDENCIES = 50
+REF = "$"
+"""Begins the name of a values file of another source: `$values/prod.yaml` (argo-cd)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Release:
     name: str
     namespace: str
     values: tuple[str, ...] = ()
+    outside: Mapping[str, bytes] = field(default_factory=dict)
+    """Values files of other sources, by the name that valueFiles gives them."""
 
 
 async def directories(files: CommitFiles, path: str) -> tuple[str, ...]:
@@ -57,11 +61,30 @@ async def directories(files: CommitFiles, path: str) -> tuple[str, ...]:
 
 
 def value_files(path: str, options: HelmSource) -> tuple[str, ...]:
-    """The values files from the root of the repository, weakest first. Raises `RenderError`."""
+    """The values files from the root of the repository, weakest first; `$ref/path` as it is.
+
+    Raises `RenderError`.
+    """
     for name in options.value_files:
         if _URL.match(name):
             raise RenderError(f"helm.valueFiles: {name}: must be a file of the repository")
-    return tuple(inside(path, name) for name in options.value_files)
+    return tuple(_place(path, name) for name in options.value_files)
+
+
+def by_ref(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """`$ref/path` as paths by ref."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        ref, _, place = name.removeprefix(REF).partition("/")
+        found[ref] = (*found.get(ref, ()), place)
+    return found
+
+
+def _place(path: str, name: str) -> str:
+    if not name.startswith(REF):
+        return inside(path, name)
+    ref, _, place = name.partition("/")
+    return f"{ref}/{inside('', place.lstrip('/'))}"
 
 
 async def template(
@@ -118,8 +141,12 @@ def _values_files(
 ) -> list[Path]:
     """Weakest first: files of the repository, values from the cluster, the Application's own."""
     found = []
-    for name in value_files(path, options):
-        if name in files:
+    for i, name in enumerate(value_files(path, options)):
+        if name in release.outside:
+            place = checkout.home / f"file-{i}.yaml"
+            place.write_bytes(release.outside[name])
+            found.append(place)
+        elif name in files:
             found.append(checkout.root / name)
         elif not options.ignore_missing_value_files:
             raise RenderError(f"helm.valueFiles: {name}: is not in the commit")

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from rollouts.api.application_status import ApplicationStatus, FailureReason, OperationPhase
-from rollouts.gitops import revision
+from rollouts.gitops import naming, revision
 from rollouts.gitops.revision import Candidate, Good, Revisions, Target
 from tests.unit.gitops.builders import NOW, A, B, C
 
@@ -212,6 +212,6 @@ def test_the_status_alone_is_enough_to_go_on(state: Revisions) -> None:
 
 
 def test_a_commit_is_read_back_from_a_revision() -> None:
-    assert revision.commit_of(revision.text("release/1.2@x", "a" * 40)) == "a" * 40
-    assert revision.commit_of(revision.text("", "b" * 40)) == "b" * 40
-    assert revision.commit_of("main/abc") == ""
+    assert naming.commit_of(naming.text("release/1.2@x", "a" * 40)) == "a" * 40
+    assert naming.commit_of(naming.text("", "b" * 40)) == "b" * 40
+    assert naming.commit_of("main/abc") == ""

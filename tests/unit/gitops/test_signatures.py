@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -38,6 +38,10 @@ class Author:
         author.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "key", "-C", "")
         return author
 
+    def close(self) -> None:
+        """The agent that gpg has started to sign."""
+        self.run("gpgconf", "--kill", "all")
+
     def run(self, *argv: str, stdin: bytes = b"") -> bytes:
         done = subprocess.run(
             argv, cwd=self.directory, env=self.environment, input=stdin, capture_output=True, check=True
@@ -66,13 +70,17 @@ class Author:
 
 
 @pytest.fixture
-def author(tmp_path: Path) -> Author:
-    return Author.of(tmp_path / "author")
+def author(tmp_path: Path) -> Iterator[Author]:
+    made = Author.of(tmp_path / "author")
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Author:
-    return Author.of(tmp_path / "other")
+def other(tmp_path: Path) -> Iterator[Author]:
+    made = Author.of(tmp_path / "other")
+    yield made
+    made.close()
 
 
 CONFINED = Confined()
@@ -95,6 +103,27 @@ async def test_a_commit_signed_with_a_trusted_pgp_key_is_verified(author: Author
     signed = signatures.of_commit(author.commit())
 
     await signatures.verify(CONFINED, signed, keys)
+
+
+async def test_a_verification_leaves_no_agent(author: Author) -> None:
+    keys = {"author.asc": author.new_pgp_key()}
+    signed = signatures.of_commit(author.commit())
+    author.close()
+
+    await signatures.verify(CONFINED, signed, keys)
+
+    assert _agents() == []
+
+
+def _agents() -> list[Path]:
+    return [p for p in Path("/proc").glob("[0-9]*/cmdline") if b"rollouts-verify-" in _read(p)]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 async def test_anybody_else_is_refused(author: Author, other: Author) -> None:

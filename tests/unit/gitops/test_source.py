@@ -14,7 +14,8 @@ import pytest
 
 from rollouts.api.application_status import ApplicationReason
 from rollouts.gitops import git as git_module
-from rollouts.gitops import source
+from rollouts.gitops import objects, source
+from rollouts.gitops.commit import File
 from rollouts.gitops.credentials import Credentials
 from rollouts.gitops.git import Git, SourceError
 from rollouts.gitops.source import Mirror, RemoteRefs
@@ -104,10 +105,106 @@ async def test_a_branch_goes_before_a_tag_of_the_same_name(git: Git, repository:
     assert found.resolve("refs/tags/both") == ("both", "refs/tags/both", first)
 
 
+async def test_a_range_is_the_newest_tag_in_it(git: Git, repository: Repository) -> None:
+    commits = {}
+    for tag in ("v1.0.0", "v1.9.0", "v1.10.0", "v2.0.0-rc.1", "app/v1.5.0", "app/v3.0.0"):
+        commits[tag] = repository.commit(version=tag)
+        repository.git("tag", "--annotate", "--message=x", tag)
+
+    found = await refs(git, repository, "1.*", ">=2.0.0-0", "^1.0", "3.x")
+
+    assert found.resolve("1.*") == ("v1.10.0", "refs/tags/v1.10.0", commits["v1.10.0"])
+    assert found.resolve(">=2.0.0-0") == ("v2.0.0-rc.1", "refs/tags/v2.0.0-rc.1", commits["v2.0.0-rc.1"])
+    assert found.resolve("^1.0", "app/") == ("app/v1.5.0", "refs/tags/app/v1.5.0", commits["app/v1.5.0"])
+    assert found.resolve("3.x") is None
+
+
+async def test_a_branch_that_reads_like_a_range_is_one_where_no_tag_is_in_it(
+    git: Git, repository: Repository
+) -> None:
+    commit = repository.commit(a="1")
+    repository.git("branch", "1.x")
+
+    assert (await refs(git, repository, "1.x")).resolve("1.x") == ("1.x", "refs/heads/1.x", commit)
+    repository.git("tag", "v1.0.0")
+    assert (await refs(git, repository, "1.x")).resolve("1.x") == ("v1.0.0", "refs/tags/v1.0.0", commit)
+
+
+@pytest.mark.parametrize(
+    "ref", ["refs/pull/7/head", "refs/merge-requests/7/head", "refs/heads/main", "refs/notes/x"]
+)
+async def test_a_whole_ref_is_followed_wherever_it_is(
+    git: Git, repository: Repository, mirror: Mirror, ref: str
+) -> None:
+    repository.commit(a="1")
+    proposed = repository.commit(a="2")
+    repository.git("update-ref", ref, proposed)
+
+    found = (await refs(git, repository, ref)).resolve(ref)
+
+    assert found == (ref.removeprefix("refs/heads/"), ref, proposed)
+    await mirror.fetch({ref: proposed}, None)
+    assert await tree(mirror, proposed)
+
+
+async def test_of_a_history_only_what_came_after_the_first_fetch_is_fetched(
+    git: Git, mirror: Mirror, repository: Repository
+) -> None:
+    old = [repository.commit(a=str(i)) for i in range(3)]
+    await mirror.fetch({"refs/heads/main": old[-1]}, None)
+    new = [repository.commit(a=str(i)) for i in range(3, 5)]
+
+    await mirror.fetch({"refs/heads/main": new[-1]}, None)
+
+    assert [await mirror.has(c) for c in (*old, *new)] == [False, False, True, True, True]
+    await mirror.fetch({"": old[0]}, None)
+    assert await tree(mirror, old[0])
+
+
+async def test_a_commit_that_its_branch_has_left_while_it_was_fetched_is_had(
+    mirror: Mirror, repository: Repository
+) -> None:
+    overtaken = repository.commit(a="1")
+    repository.commit(a="2")
+
+    await mirror.fetch({"refs/heads/main": overtaken}, None)
+
+    assert await tree(mirror, overtaken)
+
+
+async def test_a_reader_that_nobody_needs_ends(
+    mirror: Mirror, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "_IDLE_SECONDS", 0.05)
+    commit = repository.commit(a="1")
+    await mirror.fetch({"refs/heads/main": commit}, None)
+    assert await tree(mirror, commit)
+
+    assert await _processes_with("mirror.git") == []
+    assert await tree(mirror, commit)
+
+
+async def test_an_artifact_is_kept_like_a_commit(mirror: Mirror, git: Git) -> None:
+    digest = "sha256:" + "a" * 64
+    files = {
+        'a "b"/c\\d.yaml': File("100644", b"x: 1"),
+        "run": File("100755", b""),
+        "l": File("120000", b"run"),
+    }
+
+    await mirror.store(digest, files)
+    await mirror.keep("application", digest)
+
+    assert await mirror.has(digest)
+    assert not await mirror.has("sha256:" + "b" * 64)
+    assert await (await mirror.at(digest)).below(["."]) == files
+    assert await tree(mirror, digest, 'a "b"')
+
+
 async def test_trees_tell_whether_a_directory_has_changed(mirror: Mirror, repository: Repository) -> None:
     first = repository.commit(**{"app/a": "1", "other/b": "1"})
+    await mirror.fetch({"refs/heads/main": first}, None)
     second = repository.commit(**{"other/b": "2"})
-
     await mirror.fetch({"refs/heads/main": second}, None)
 
     assert await tree(mirror, first, "app") == await tree(mirror, second, "app") != ""

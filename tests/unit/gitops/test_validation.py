@@ -44,7 +44,7 @@ def test_usual_addresses_are_served(url: str) -> None:
         ({"source": ApplicationSource(URL, "a b")}, "spec.source.targetRevision"),
         ({"source": ApplicationSource(URL, "a..b")}, "spec.source.targetRevision"),
         ({"source": ApplicationSource(URL, "main:refs/heads/x")}, "spec.source.targetRevision"),
-        ({"source": ApplicationSource(URL, "*")}, "spec.source.targetRevision"),
+        ({"source": ApplicationSource(URL, "[x]")}, "spec.source.targetRevision"),
         ({"source": ApplicationSource(URL, "main", "/etc")}, "spec.source.path"),
         ({"source": ApplicationSource(URL, "main", "a/../../b")}, "spec.source.path"),
         ({"source": ApplicationSource(URL, "main", "a\nb")}, "spec.source.path"),
