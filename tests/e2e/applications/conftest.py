@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from rollouts import sandbox
 from rollouts.kube import Kube
+from rollouts.sandbox import binaries
+from rollouts.sandbox.progress import Silent
 from tests.api.harness import Bench
 from tests.e2e.applications.harness import App, Checkout
 from tests.e2e.installation import Installation
@@ -33,3 +36,13 @@ def checkout(repository: sandbox.RepoInfo, tmp_path: Path) -> Checkout:
 @pytest.fixture
 def app(bench: Bench) -> App:
     return App(bench, "shop")
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs that the controller runs, in one directory."""
+    directory = tmp_path_factory.mktemp("tools")
+    wanted = ("kustomize", "helm", "sops", "age-keygen")
+    for name, program in binaries.locate(None, environ=os.environ, report=Silent()).ensure(wanted).items():
+        (directory / name).symlink_to(program)
+    return directory

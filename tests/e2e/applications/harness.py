@@ -84,12 +84,13 @@ class App:
         return self.bench.kube
 
     async def create(self, repository: str, *, path: str = ".", secret: str = "", **spec: Any) -> None:
+        source = {"source": {"repoURL": repository, "path": path, "targetRevision": "main"}}
         body: Object = {
             "apiVersion": "rollouts.dev/v1alpha1",
             "kind": "Application",
             "metadata": {"name": self.name, "namespace": self.bench.namespace},
             "spec": {
-                "source": {"repoURL": repository, "path": path, "targetRevision": "main"},
+                **({} if "sources" in spec else source),
                 "interval": "1s",
                 "syncPolicy": {"automated": {"prune": True, "selfHeal": True}},
                 **({"secretRef": {"name": secret}} if secret else {}),
@@ -115,7 +116,10 @@ class App:
 
     async def runs(self, commit: str, *, seconds: float = 30) -> Object:
         """The status once this commit is promoted and healthy."""
-        wanted = f"main@sha1:{commit}"
+        return await self.runs_revision(f"main@sha1:{commit}", seconds=seconds)
+
+    async def runs_revision(self, wanted: str, *, seconds: float = 30) -> Object:
+        """The status once this revision is promoted and healthy."""
 
         async def there() -> Object | None:
             status = await self.status()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,10 @@ import pytest
 
 from rollouts import sandbox
 from rollouts.kube import resources
-from rollouts.sandbox import binaries
-from rollouts.sandbox.progress import Silent
 from tests.api.harness import eventually
 from tests.e2e.applications.harness import App, Checkout, config_map
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="session")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs that the controller runs, in one directory."""
-    directory = tmp_path_factory.mktemp("tools")
-    wanted = ("kustomize", "helm", "sops", "age-keygen")
-    for name, program in binaries.locate(None, environ=os.environ, report=Silent()).ensure(wanted).items():
-        (directory / name).symlink_to(program)
-    return directory
 
 
 def encrypted(tools: Path, plain: str) -> tuple[str, str]:
