@@ -202,7 +202,8 @@ def _is_healthy(seen: View, status: RolloutStatus) -> bool:
     """Everything that the spec asks for is there and serves, and nothing else is left to go."""
     if seen.spec.paused or status.abort or status.pause_conditions or _is_restarting(seen, status):
         return False
-    if status.stable_rs != seen.hash or not seen.sets.current.observed:
+    current = seen.sets.current
+    if status.stable_rs != seen.hash or not current.uid or not current.observed:
         return False
     if not status.updated_replicas == status.available_replicas == seen.replicas:
         return False

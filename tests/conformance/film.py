@@ -1,0 +1,123 @@
+"""What watches show of a namespace, frame by frame, in the order in which the API server wrote it.
+
+Each watch is in order by itself; the revision of the storage orders them all. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rollouts.api.meta import (
+    CANARY_STEP_INDEX_LABEL,
+    POD_TEMPLATE_HASH_LABEL,
+    ROLLOUT_TYPE_LABEL,
+    SCALE_DOWN_DEADLINE_ANNOTATION,
+    Names,
+)
+from rollouts.kube import Resource, resources
+from tests.conformance.scenario import NAME, Object
+from tests.conformance.seen import Run, Seen, Set, what
+
+GROUP = "rollouts.dev"
+NAMES = Names(GROUP)
+RESOURCES: Mapping[str, Resource] = {
+    "Rollout": resources.rollout(GROUP),
+    "ReplicaSet": resources.REPLICA_SET,
+    "Service": resources.SERVICE,
+    "AnalysisRun": resources.analysis_run(GROUP),
+    "Event": resources.EVENT,
+}
+"""What is filmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    version: int
+    kind: str
+    body: Object
+    gone: bool = False
+
+
+@dataclass(slots=True)
+class Film:
+    """Of one namespace."""
+
+    frames: list[Frame] = field(default_factory=list)
+    now: Seen = field(default_factory=lambda: Seen({}))
+    more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, event: str, kind: str, body: Object) -> None:
+        frame = Frame(int(body["metadata"]["resourceVersion"]), kind, body, gone=event == "DELETED")
+        self.frames.append(frame)
+        self.now = shown(self.now, frame)
+        self.more.set()
+
+    @property
+    def version(self) -> int:
+        """The latest that was shown."""
+        return max((frame.version for frame in self.frames), default=0)
+
+    async def shows(self, kind: str, version: int) -> None:
+        """Until a frame of a kind is so new."""
+        while not any(f.kind == kind and f.version >= version for f in reversed(self.frames)):
+            self.more.clear()
+            await self.more.wait()
+
+    def in_order(self) -> tuple[Frame, ...]:
+        return tuple(sorted(self.frames, key=lambda frame: frame.version))
+
+    def observations(self) -> Iterator[Seen]:
+        """Everything, after each frame from the one on that shows the Rollout."""
+        seen = Seen({})
+        for frame in self.in_order():
+            seen = shown(seen, frame)
+            if seen.rollout:
+                yield seen
+
+
+def shown(seen: Seen, frame: Frame) -> Seen:
+    """The whole picture after a frame."""
+    body, name = frame.body, frame.body["metadata"]["name"]
+    match frame.kind:
+        case "Rollout" if name == NAME:
+            return replace(seen, rollout=body)
+        case "ReplicaSet" if not frame.gone:
+            return replace(seen, sets={**seen.sets, name: _set(body)})
+        case "ReplicaSet":
+            return replace(seen, sets=_without(seen.sets, name))
+        case "Service" if not frame.gone:
+            selected = body["spec"].get("selector", {}).get(POD_TEMPLATE_HASH_LABEL, "")
+            return replace(seen, services={**seen.services, name: selected})
+        case "AnalysisRun" if not frame.gone:
+            return replace(seen, runs={**seen.runs, name: _run(body)})
+        case "AnalysisRun":
+            return replace(seen, runs=_without(seen.runs, name))
+        case _:
+            return seen
+
+
+def _set(body: Object) -> Set:
+    metadata, status = body["metadata"], body.get("status") or {}
+    annotations = metadata.get("annotations") or {}
+    return Set(
+        hash=metadata["labels"][POD_TEMPLATE_HASH_LABEL],
+        replicas=body["spec"]["replicas"],
+        current=status.get("replicas", 0),
+        available=status.get("availableReplicas", 0),
+        revision=int(annotations[NAMES.revision_annotation]),
+        leaving=SCALE_DOWN_DEADLINE_ANNOTATION in annotations,
+    )
+
+
+def _run(body: Object) -> Run:
+    labels = body["metadata"]["labels"]
+    step = labels.get(CANARY_STEP_INDEX_LABEL)
+    phase = (body.get("status") or {}).get("phase") or "Running"
+    return Run(body["metadata"]["name"], what(labels[ROLLOUT_TYPE_LABEL], step), phase)
+
+
+def _without(known: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in known.items() if key != name}

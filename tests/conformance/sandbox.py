@@ -1,0 +1,300 @@
+"""Plays scenarios on a real API server: one controller under the chart's rights, a namespace for each scenario.
+
+All go on side by side. Nothing is decided by the clock: a chapter ends when what it waits for is seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from rollouts.api.podtemplate import pod_template_hash
+from rollouts.kube import Kube, Resource, resources
+from rollouts.sandbox.behaviour import READY
+from tests.conformance import invariants, seen
+from tests.conformance.film import GROUP, RESOURCES, Film, Frame
+from tests.conformance.played import Played, Stuck, Told, holds
+from tests.conformance.scenario import METRICS, NAME, Chapter, Object, Scenario, patch_of, reading
+from tests.conformance.virtual import verb
+
+_CHAPTER_SECONDS = 90.0
+_AT_ONCE = 32
+_QUIET_SECONDS = 1.0
+_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+_KINDS: Mapping[str, Resource] = {
+    **RESOURCES,
+    "AnalysisTemplate": resources.analysis_template(GROUP),
+    "Pod": resources.POD,
+    "PodDisruptionBudget": _BUDGETS,
+}
+_numbers = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Readings:
+    """The metrics of all namespaces, over HTTP."""
+
+    values: dict[str, dict[str, float | None]] = field(default_factory=lambda: defaultdict(dict))
+    url: str = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        known = self.values[request.match_info["namespace"]]
+        value = known.get(request.match_info["metric"], 1.0)
+        if value is None:
+            return web.Response(status=500, text="no answer")
+        return web.json_response({"value": value})
+
+    @contextlib.asynccontextmanager
+    async def served(self) -> AsyncIterator[Readings]:
+        app = web.Application()
+        app.router.add_get("/{namespace}/{metric}", self.answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where scenarios are played: `kube` is the administrator's."""
+
+    kube: Kube
+    readings: Readings
+    films: dict[str, Film] = field(default_factory=lambda: defaultdict(Film))
+    """By namespace."""
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+
+    async def play(self, scenario: Scenario) -> Played:
+        """When its turn has come."""
+        async with self.turns:
+            return await self._play(scenario)
+
+    async def _play(self, scenario: Scenario) -> Played:
+        namespace = f"story-{next(_numbers)}"
+        body: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        await self.kube.create(resources.NAMESPACE, body, field_manager="tests")
+        film = self.films[namespace]
+        return await Actors(self, namespace, scenario, film).play()
+
+
+@contextlib.asynccontextmanager
+async def stage(kube: Kube) -> AsyncIterator[Stage]:
+    """With cameras on all namespaces."""
+    async with Readings().served() as readings:
+        found = Stage(kube, readings)
+        cameras = [asyncio.create_task(_filmed(found, kind)) for kind in RESOURCES]
+        try:
+            yield found
+            broken = [camera for camera in cameras if camera.done()]
+            assert not broken, f"a watch has ended: {broken}"
+        finally:
+            for camera in cameras:
+                camera.cancel()
+            await asyncio.gather(*cameras, return_exceptions=True)
+
+
+async def _filmed(on: Stage, kind: str) -> None:
+    resource = RESOURCES[kind]
+    start = (await on.kube.list(resource)).resource_version
+    async for event, body in on.kube.watch(resource, resource_version=start):
+        # The events of others are not ours to judge.
+        if event != "BOOKMARK" and body.get("involvedObject", {}).get("kind") in (None, "Rollout"):
+            on.films[body["metadata"]["namespace"]].add(event, kind, body)
+
+
+@dataclass(slots=True)
+class Actors:
+    """One scenario in its namespace."""
+
+    stage: Stage
+    namespace: str
+    scenario: Scenario
+    film: Film
+    begins: list[int] = field(default_factory=list)
+    """At which version of the storage each chapter began."""
+
+    @property
+    def versions(self) -> Mapping[str, int]:
+        return {pod_template_hash(self.scenario.template(v)): v for v in range(1, 10)}
+
+    async def play(self) -> Played:
+        self.stage.readings.values[self.namespace].update(self.scenario.readings)
+        for body in self.scenario.objects():
+            await self._create(body)
+        states = []
+        for chapter in self.scenario.story:
+            before = states[-1] if states else None
+            states.append(await self._chapter(chapter, before))
+        return self._told(states)
+
+    def what_happened(self) -> str:
+        lines = [f"{frame.version} {frame.kind} {_brief(frame)}" for frame in self.film.in_order()]
+        return "\n".join(lines)
+
+    async def _chapter(self, chapter: Chapter, before: Object | None) -> Object:
+        self.begins.append(self.film.version + 1)
+        if before is None:
+            await self._create(self.scenario.rollout())
+        for deed in chapter.deeds:
+            await self._done(deed)
+        if chapter.then == before:
+            await self._is_quiet()
+        return await self._followed(chapter)
+
+    async def _followed(self, chapter: Chapter) -> Object:
+        """The state in which what the chapter waits for is there."""
+        versions, state = self.versions, {}
+        try:
+            async with asyncio.timeout(_CHAPTER_SECONDS):
+                while True:
+                    self.film.more.clear()
+                    if self.film.now.rollout:
+                        state = seen.state(self.film.now, versions)
+                        if seen.settled(self.film.now) and holds(chapter, state):
+                            return state
+                    await self.film.more.wait()
+        except TimeoutError:
+            wanted = chapter.then or chapter.until
+            raise Stuck(
+                f"{self.scenario.name} in {self.namespace}, {[*chapter.deeds]}: {state}, not {wanted}\n"
+                f"{self.what_happened()}"
+            ) from None
+
+    async def _is_quiet(self) -> None:
+        """What should change nothing has had its time to change something."""
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self.film.more.clear()
+                async with asyncio.timeout(_QUIET_SECONDS):
+                    await self.film.more.wait()
+
+    # what people do
+
+    async def _done(self, deed: Mapping[str, Any]) -> None:
+        patch = patch_of(self.scenario, deed)
+        if "deploy" in deed:
+            # Nobody is faster than the time stamps of the API.
+            await asyncio.sleep(1)
+        if patch:
+            await self._patch("Rollout", NAME, patch)
+        for name, value in deed.items():
+            match name:
+                case "deploy" | "spec":
+                    pass
+                case "promote" | "promoteFull" | "abort" | "retry" | "pause" | "resume" | "restart":
+                    rollout = await self.stage.kube.get(RESOURCES["Rollout"].ref(NAME, self.namespace))
+                    for each in verb(name, rollout, datetime.now(UTC)):
+                        await self._patch("Rollout", NAME, each.body, each.subresource)
+                case "measure":
+                    found = {metric: reading(word) for metric, word in value.items()}
+                    self.stage.readings.values[self.namespace].update(found)
+                case "unready":
+                    for version, count in value.items():
+                        await self._ready(version, count, is_ready=False)
+                case "ready":
+                    await self._ready(value, 100, is_ready=True)
+                case "budget":
+                    await self._budget(value)
+                case "select":
+                    for service, version in value.items():
+                        selected = next((h for h, v in self.versions.items() if v == version), None)
+                        selector = {"rollouts-pod-template-hash": selected}
+                        await self._patch("Service", service, {"spec": {"selector": selector}})
+                case _:
+                    raise AssertionError(f"no deed: {name}")
+
+    async def _ready(self, version: int, count: int, *, is_ready: bool) -> None:
+        """Pods change under way: `never` holds for those that are not ready."""
+        pods = (await self.stage.kube.list(resources.POD, self.namespace)).items
+        image = f"{NAME}:{version}"
+        living = (p for p in pods if "deletionTimestamp" not in p["metadata"])
+        of_version = [p for p in living if p["spec"]["containers"][0]["image"] == image]
+        for pod in of_version[:count]:
+            name = pod["metadata"]["name"]
+            annotations = {READY: None if is_ready else "never"}
+            await self._patch("Pod", name, {"metadata": {"annotations": annotations}})
+            if not is_ready:
+                conditions = [
+                    {**c, "status": "False"} if _tells(c) else c for c in pod["status"]["conditions"]
+                ]
+                await self._patch("Pod", name, {"status": {"conditions": conditions}}, "status")
+
+    async def _budget(self, count: int) -> None:
+        spec = {"minAvailable": count, "selector": {"matchLabels": {"app": NAME}}}
+        body = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": NAME}}
+        ref = _BUDGETS.ref(NAME, self.namespace)
+        if count:
+            await self._create({**body, "spec": spec})
+            while not (await self.stage.kube.get(ref)).get("status", {}).get("expectedPods"):
+                await asyncio.sleep(0.05)
+        else:
+            await self.stage.kube.delete(ref)
+
+    async def _create(self, body: Object) -> None:
+        written = json.loads(json.dumps(body).replace(METRICS, f"{self.stage.readings.url}/{self.namespace}"))
+        written["metadata"]["namespace"] = self.namespace
+        await self.stage.kube.create(_KINDS[body["kind"]], written, field_manager="tests")
+
+    async def _patch(self, kind: str, name: str, body: Mapping[str, Any], subresource: str = "") -> None:
+        """What is written is seen before anything is looked for."""
+        ref = _KINDS[kind].ref(name, self.namespace)
+        answer = await self.stage.kube.merge_patch(ref, body, field_manager="tests", subresource=subresource)
+        if kind in RESOURCES:
+            await self.film.shows(kind, int(answer["metadata"]["resourceVersion"]))
+
+    # what was to be seen
+
+    def _told(self, states: Iterable[Object]) -> Played:
+        frames = self.film.in_order()
+        played = Played(story=self.what_happened())
+        ends = [*self.begins[1:], frames[-1].version + 1]
+        for state, begin, end in zip(states, self.begins, ends, strict=True):
+            within = [frame for frame in frames if frame.version < end]
+            before = [f.body.get("status") or {} for f in _of(within, "Rollout") if f.version < begin]
+            statuses = [f.body.get("status") or {} for f in _of(within, "Rollout") if f.version >= begin]
+            phases = seen.phases([*before[-1:], *statuses])
+            events = [f.body for f in _of(within, "Event") if f.version >= begin]
+            told = [(e["reason"], e["message"]) for e in events]
+            played.chapters.append(Told(state, phases[1:] if before else phases, seen.reasons(told)))
+        played.broken += invariants.all_broken(self.film.observations())
+        return played
+
+
+def _tells(condition: Mapping[str, Any]) -> bool:
+    return condition["type"] in ("Ready", "ContainersReady")
+
+
+def _of(frames: Iterable[Frame], kind: str) -> list[Frame]:
+    return [frame for frame in frames if frame.kind == kind and not frame.gone]
+
+
+def _brief(frame: Frame) -> str:
+    body = frame.body
+    name = body["metadata"]["name"]
+    if frame.gone:
+        return f"{name} gone"
+    match frame.kind:
+        case "Rollout":
+            status = body.get("status") or {}
+            return f"{name} {status.get('phase')} {status.get('step')} {status.get('message', '')}"
+        case "Event":
+            return f"{body['reason']}: {body['message']}"
+        case "ReplicaSet":
+            status = body.get("status") or {}
+            return f"{name} {body['spec']['replicas']} {status.get('replicas')} {status.get('availableReplicas')}"
+        case _:
+            return f"{name} {body.get('spec', {}).get('selector', '')} {(body.get('status') or {}).get('phase', '')}"
