@@ -6,9 +6,9 @@ Each watch is in order by itself; the revision of the storage orders them all. D
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TypeVar
 
 from rollouts.api.meta import (
     CANARY_STEP_INDEX_LABEL,
@@ -20,6 +20,8 @@ from rollouts.api.meta import (
 from rollouts.kube import Resource, resources
 from tests.conformance.scenario import NAME, Object
 from tests.conformance.seen import Run, Seen, Set, what
+
+T = TypeVar("T")
 
 GROUP = "rollouts.dev"
 NAMES = Names(GROUP)
@@ -84,19 +86,24 @@ def shown(seen: Seen, frame: Frame) -> Seen:
     match frame.kind:
         case "Rollout" if name == NAME:
             return replace(seen, rollout=body)
-        case "ReplicaSet" if not frame.gone:
-            return replace(seen, sets={**seen.sets, name: _set(body)})
         case "ReplicaSet":
-            return replace(seen, sets=_without(seen.sets, name))
-        case "Service" if not frame.gone:
-            selected = body["spec"].get("selector", {}).get(POD_TEMPLATE_HASH_LABEL, "")
-            return replace(seen, services={**seen.services, name: selected})
-        case "AnalysisRun" if not frame.gone:
-            return replace(seen, runs={**seen.runs, name: _run(body)})
+            return replace(seen, sets=_after(seen.sets, frame, _set))
+        case "Service":
+            return replace(seen, services=_after(seen.services, frame, _selected))
         case "AnalysisRun":
-            return replace(seen, runs=_without(seen.runs, name))
+            return replace(seen, runs=_after(seen.runs, frame, _run))
         case _:
             return seen
+
+
+def _after(known: Mapping[str, T], frame: Frame, read: Callable[[Object], T]) -> Mapping[str, T]:
+    name = frame.body["metadata"]["name"]
+    left = {key: value for key, value in known.items() if key != name}
+    return left if frame.gone else {**left, name: read(frame.body)}
+
+
+def _selected(body: Object) -> str:
+    return str(body["spec"].get("selector", {}).get(POD_TEMPLATE_HASH_LABEL, ""))
 
 
 def _set(body: Object) -> Set:
@@ -117,7 +124,3 @@ def _run(body: Object) -> Run:
     step = labels.get(CANARY_STEP_INDEX_LABEL)
     phase = (body.get("status") or {}).get("phase") or "Running"
     return Run(body["metadata"]["name"], what(labels[ROLLOUT_TYPE_LABEL], step), phase)
-
-
-def _without(known: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in known.items() if key != name}

@@ -6,6 +6,7 @@ change of the replicas may leave more or fewer pods than the new bounds allow.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 from rollouts.delivery import replicas
@@ -116,7 +117,6 @@ def _kept(seen: Seen) -> int:
 
 def all_broken(observations: Iterable[Seen]) -> tuple[str, ...]:
     """Over a whole film."""
-    frames = list(observations)
     return tuple(
-        wrong for before, after in zip(frames, frames[1:], strict=False) for wrong in broken(before, after)
+        wrong for before, after in itertools.pairwise(observations) for wrong in broken(before, after)
     )

@@ -10,21 +10,23 @@ import contextlib
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
+from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
 from rollouts.api.podtemplate import pod_template_hash
-from rollouts.kube import Kube, Resource, resources
+from rollouts.kube import Kube, Ref, Resource, resources
 from rollouts.sandbox.behaviour import READY
+from tests.api.harness import eventually
 from tests.conformance import invariants, seen
 from tests.conformance.film import GROUP, RESOURCES, Film, Frame
+from tests.conformance.people import VERBS, verb
 from tests.conformance.played import Played, Stuck, Told, holds
 from tests.conformance.scenario import METRICS, NAME, Chapter, Object, Scenario, patch_of, reading
-from tests.conformance.virtual import verb
 
 _CHAPTER_SECONDS = 90.0
 _AT_ONCE = 32
@@ -125,7 +127,7 @@ class Actors:
     scenario: Scenario
     film: Film
     begins: list[int] = field(default_factory=list)
-    """At which version of the storage each chapter began."""
+    """At which version of the storage each chapter began, and the end."""
 
     @property
     def versions(self) -> Mapping[str, int]:
@@ -139,11 +141,23 @@ class Actors:
         for chapter in self.scenario.story:
             before = states[-1] if states else None
             states.append(await self._chapter(chapter, before))
+        self.begins.append(await self._end())
         return self._told(states)
 
     def what_happened(self) -> str:
         lines = [f"{frame.version} {frame.kind} {_brief(frame)}" for frame in self.film.in_order()]
         return "\n".join(lines)
+
+    async def _end(self) -> int:
+        """Watches are not in step with each other: everything before this event has been shown with it."""
+        about = {"kind": "Rollout", "name": NAME, "namespace": self.namespace}
+        metadata = {"name": "the-end", "namespace": self.namespace}
+        body = {"apiVersion": "v1", "kind": "Event", "metadata": metadata, "involvedObject": about}
+        body |= {"reason": "TheEnd", "message": "", "type": "Normal"}
+        told = await self.stage.kube.create(resources.EVENT, body, field_manager="tests")
+        version = int(told["metadata"]["resourceVersion"])
+        await self.film.shows("Event", version)
+        return version
 
     async def _chapter(self, chapter: Chapter, before: Object | None) -> Object:
         self.begins.append(self.film.version + 1)
@@ -191,31 +205,33 @@ class Actors:
             await asyncio.sleep(1)
         if patch:
             await self._patch("Rollout", NAME, patch)
-        for name, value in deed.items():
-            match name:
-                case "deploy" | "spec":
-                    pass
-                case "promote" | "promoteFull" | "abort" | "retry" | "pause" | "resume" | "restart":
-                    rollout = await self.stage.kube.get(RESOURCES["Rollout"].ref(NAME, self.namespace))
-                    for each in verb(name, rollout, datetime.now(UTC)):
-                        await self._patch("Rollout", NAME, each.body, each.subresource)
-                case "measure":
-                    found = {metric: reading(word) for metric, word in value.items()}
-                    self.stage.readings.values[self.namespace].update(found)
-                case "unready":
-                    for version, count in value.items():
-                        await self._ready(version, count, is_ready=False)
-                case "ready":
-                    await self._ready(value, 100, is_ready=True)
-                case "budget":
-                    await self._budget(value)
-                case "select":
-                    for service, version in value.items():
-                        selected = next((h for h, v in self.versions.items() if v == version), None)
-                        selector = {"rollouts-pod-template-hash": selected}
-                        await self._patch("Service", service, {"spec": {"selector": selector}})
-                case _:
-                    raise AssertionError(f"no deed: {name}")
+        for name in VERBS & deed.keys():
+            rollout = await self.stage.kube.get(RESOURCES["Rollout"].ref(NAME, self.namespace))
+            for each in verb(name, rollout, datetime.now(UTC)):
+                await self._patch("Rollout", NAME, each.body, each.subresource)
+        others: Mapping[str, Callable[[Any], Awaitable[None]]] = {
+            "measure": self._measure,
+            "unready": self._lose,
+            "ready": lambda version: self._ready(version, 100, is_ready=True),
+            "budget": self._budget,
+            "select": self._select,
+        }
+        for name in others.keys() & deed.keys():
+            await others[name](deed[name])
+
+    async def _measure(self, words: Mapping[str, object]) -> None:
+        found = {metric: reading(word) for metric, word in words.items()}
+        self.stage.readings.values[self.namespace].update(found)
+
+    async def _lose(self, counts: Mapping[int, int]) -> None:
+        for version, count in counts.items():
+            await self._ready(version, count, is_ready=False)
+
+    async def _select(self, wanted: Mapping[str, int]) -> None:
+        for service, version in wanted.items():
+            selected = next((h for h, v in self.versions.items() if v == version), None)
+            selector = {POD_TEMPLATE_HASH_LABEL: selected}
+            await self._patch("Service", service, {"spec": {"selector": selector}})
 
     async def _ready(self, version: int, count: int, *, is_ready: bool) -> None:
         """Pods change under way: `never` holds for those that are not ready."""
@@ -239,10 +255,13 @@ class Actors:
         ref = _BUDGETS.ref(NAME, self.namespace)
         if count:
             await self._create({**body, "spec": spec})
-            while not (await self.stage.kube.get(ref)).get("status", {}).get("expectedPods"):
-                await asyncio.sleep(0.05)
+            # It refuses every eviction until its controller has counted the pods.
+            await eventually(lambda: self._is_counted(ref))
         else:
             await self.stage.kube.delete(ref)
+
+    async def _is_counted(self, budget: Ref) -> bool:
+        return bool((await self.stage.kube.get(budget)).get("status", {}).get("expectedPods"))
 
     async def _create(self, body: Object) -> None:
         written = json.loads(json.dumps(body).replace(METRICS, f"{self.stage.readings.url}/{self.namespace}"))
@@ -261,8 +280,7 @@ class Actors:
     def _told(self, states: Iterable[Object]) -> Played:
         frames = self.film.in_order()
         played = Played(story=self.what_happened())
-        ends = [*self.begins[1:], frames[-1].version + 1]
-        for state, begin, end in zip(states, self.begins, ends, strict=True):
+        for state, (begin, end) in zip(states, itertools.pairwise(self.begins), strict=True):
             within = [frame for frame in frames if frame.version < end]
             before = [f.body.get("status") or {} for f in _of(within, "Rollout") if f.version < begin]
             statuses = [f.body.get("status") or {} for f in _of(within, "Rollout") if f.version >= begin]

@@ -23,6 +23,10 @@ _HERE = Path(__file__).parent
 FILES = _HERE / "scenarios"
 _CHAPTER_KEYS = frozenset({"do", "until", "then", "phases", "events"})
 _SCENARIO_KEYS = frozenset({"name", "about", "spec", "services", "templates", "pods", "metrics", "story"})
+_DEEDS = frozenset(
+    {"deploy", "spec", "measure", "unready", "ready", "budget", "select"}
+    | {"promote", "promoteFull", "abort", "retry", "pause", "resume", "restart"}
+)
 _BEHAVIOUR = "sandbox.rollouts.dev/"
 _READINGS: Mapping[str, float | None] = {"good": 1.0, "bad": 0.0, "doubtful": 0.7, "error": None}
 
@@ -151,8 +155,10 @@ def _chapter(raw: Mapping[str, Any]) -> Chapter:
     assert set(raw) <= _CHAPTER_KEYS, f"unknown: {set(raw) - _CHAPTER_KEYS}"
     written = raw.get("do") or []
     deeds = written if isinstance(written, list) else [written]
+    done = tuple({deed: True} if isinstance(deed, str) else deed for deed in deeds)
+    assert all(set(deed) <= _DEEDS for deed in done), f"unknown: {done}"
     return Chapter(
-        deeds=tuple({deed: True} if isinstance(deed, str) else deed for deed in deeds),
+        deeds=done,
         until=raw.get("until") or {},
         then=raw.get("then") or {},
         phases=tuple(raw.get("phases") or ()),

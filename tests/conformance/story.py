@@ -17,7 +17,6 @@ from tests.conformance import scenario as scenarios
 from tests.conformance import virtual
 from tests.conformance.played import Played
 
-
 _WIDTH = 108
 
 

@@ -12,20 +12,20 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from analysis.model import Phase
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names, ObjectMeta
 from rollouts.api.parse import dump, parse
 from rollouts.api.podtemplate import pod_template_hash
 from rollouts.api.rollout import Rollout, RolloutSpec
 from rollouts.api.rollout_status import RolloutStatus
-from rollouts.cli import patches
 from rollouts.delivery.actions import Action, Event, Plan
 from rollouts.simulate.cluster import SimulatedPod
 from rollouts.simulate.scenario import PodBehaviour, Reading
 from rollouts.simulate.scenario import Scenario as Surroundings
 from rollouts.simulate.world import World
-from analysis.model import Phase
 from tests.conformance import invariants, seen
+from tests.conformance.people import VERBS, verb
 from tests.conformance.played import Played, Stuck, Told, holds
 from tests.conformance.scenario import NAME, Chapter, Object, Scenario, library, patch_of, reading
 from tests.conformance.seen import Run, Seen, Set
@@ -82,28 +82,18 @@ class Virtual(World):
         patch = patch_of(self.story, deed)
         if patch:
             self._patched(patch)
-        for name, value in deed.items():
-            match name:
-                case "deploy" | "spec":
-                    pass
-                case "promote" | "promoteFull" | "abort" | "retry" | "pause" | "resume" | "restart":
-                    for each in verb(name, self.json(), self.now):
-                        self._patched(each.body)
-                case "measure":
-                    self._measure_from_now_on(value)
-                case "unready":
-                    self._lose(value)
-                case "ready":
-                    self.unready.clear()
-                case "budget":
-                    self.budget = value
-                case "select":
-                    for service, version in value.items():
-                        found = self.services[service]
-                        assert found is not None
-                        self.services[service] = replace(found, selected_hash=self._hash(version))
-                case _:
-                    raise AssertionError(f"no deed: {name}")
+        for name in VERBS & deed.keys():
+            for each in verb(name, self.json(), self.now):
+                self._patched(each.body)
+        others: Mapping[str, Callable[[Any], None]] = {
+            "measure": self._measure_from_now_on,
+            "unready": self._lose,
+            "ready": lambda _: self.unready.clear(),
+            "budget": self._allow,
+            "select": self._select,
+        }
+        for name in others.keys() & deed.keys():
+            others[name](deed[name])
 
     def _patched(self, patch: Mapping[str, Any]) -> None:
         if "spec" in patch:
@@ -124,6 +114,15 @@ class Virtual(World):
         for version, count in counts.items():
             rs = next(s for s in self.sets.values() if s.hash == self._hash(version))
             self.unready |= {pod.name for pod in rs.pods[:count]}
+
+    def _allow(self, budget: int) -> None:
+        self.budget = budget
+
+    def _select(self, wanted: Mapping[str, int]) -> None:
+        for service, version in wanted.items():
+            found = self.services[service]
+            assert found is not None
+            self.services[service] = replace(found, selected_hash=self._hash(version))
 
     def _hash(self, version: object) -> str:
         return next((h for h, v in self.by_hash.items() if v == version), "")
@@ -252,26 +251,6 @@ def _followed(world: Virtual, chapter: Chapter) -> Told:
     phases = seen.phases(statuses)
     told = ((event.reason.value, event.message) for event in world.told[events:])
     return Told(state, phases[1:] if frames else phases, seen.reasons(told))
-
-
-def verb(name: str, rollout: Object, now: datetime) -> tuple[patches.Patch, ...]:
-    """What the plugin writes."""
-    match name:
-        case "promote":
-            return patches.promote(rollout)
-        case "promoteFull":
-            return patches.promote_full(rollout)
-        case "restart":
-            return (patches.restart(now + timedelta(microseconds=1)),)
-        case _:
-            return (
-                {
-                    "abort": patches.ABORT,
-                    "retry": patches.RETRY,
-                    "pause": patches.PAUSE,
-                    "resume": patches.RESUME,
-                }[name],
-            )
 
 
 def merged(target: Any, patch: Any) -> Any:
