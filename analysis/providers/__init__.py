@@ -21,6 +21,7 @@ _PLACES = {
     "datadog": "datadog:Datadog",
     "graphite": "graphite:Graphite",
     "influxdb": "influxdb:InfluxDB",
+    "loki": "loki:Loki",
     "newRelic": "newrelic:NewRelic",
     "plugin": "plugin:Plugins",
     "prometheus": "prometheus:Prometheus",

@@ -9,7 +9,7 @@ A bearer token is sent as a header: `{key: Authorization, value: "Bearer {{args.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -18,17 +18,14 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 from urllib3.util.retry import Retry
 
-from analysis import instants
-from analysis.errors import ConditionError, ProviderError
-from analysis.language import values
-from analysis.providers import http, oauth2, prometheus_spec, sigv4, tls, wire
+from analysis.errors import ProviderError
+from analysis.providers import http, oauth2, prometheus_spec, samples, sigv4, tls, wire
 from analysis.providers.aws import Session
 from analysis.providers.prometheus_spec import Settings
 from analysis.providers.result import ProviderResult
 from analysis.providers.sigv4 import Credentials, Scope
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
-_SHOWN_WARNINGS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ class Prometheus:
         seconds = min(settings.timeout, deadline)
         try:
             payload = self._answer(self._authorised(settings, seconds), seconds)
-            return _result(payload)
+            return samples.result(payload)
         except ProviderError as error:
             raise ProviderError(prometheus_spec.redacted(str(error), settings)) from None
 
@@ -133,21 +130,14 @@ def _send(client: PrometheusConnect, settings: Settings, seconds: float, at: dat
     if settings.range is None:
         client.custom_query(settings.query, params=params | ({"time": str(at.timestamp())} if at else {}))
         return
-    now = at or datetime.now(UTC)
+    start, end = settings.range.between(at or datetime.now(UTC))
     client.custom_query_range(
         settings.query,
-        start_time=_instant("start", settings.range.start, now),
-        end_time=_instant("end", settings.range.end, now),
+        start_time=start,
+        end_time=end,
         step=f"{settings.range.step.total_seconds():g}",
         params=params,
     )
-
-
-def _instant(field: str, expression: str, now: datetime) -> datetime:
-    try:
-        return instants.evaluate(expression, now)
-    except ConditionError as error:
-        raise ProviderError(f"prometheus.rangeQuery.{field} {expression}: {error}") from None
 
 
 def _not_prometheus(address: str) -> ProviderError:
@@ -172,55 +162,3 @@ def _payload(response: requests.Response, address: str) -> Mapping[str, object]:
         raise _not_prometheus(address)
     data: Mapping[str, object] = {"warnings": payload.get("warnings"), **payload["data"]}
     return data
-
-
-def _result(data: Mapping[str, object]) -> ProviderResult:
-    kind, found = data.get("resultType"), data.get("result")
-    metadata = _warnings(data.get("warnings"))
-    try:
-        match kind, found:
-            case "scalar", [_, value]:
-                number = float(_text(value))
-                return ProviderResult(number, values.show_number(number), metadata)
-            case "string", [_, value]:
-                return ProviderResult(_text(value), _text(value), metadata)
-            case "vector", list(series):
-                return _listed([_sample(one) for one in series], metadata)
-            case "matrix", list(series):
-                return _listed([v for one in series for v in _samples(one)], metadata)
-    except (ValueError, KeyError, TypeError, IndexError):
-        raise ProviderError(f"the samples of the {kind} cannot be read") from None
-    raise ProviderError(f"results of type {values.show(kind)} are not supported")
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    raise TypeError
-
-
-def _sample(series: Mapping[str, Sequence[object]]) -> float:
-    _check_histogram(series)
-    return float(_text(series["value"][1]))
-
-
-def _samples(series: Mapping[str, Sequence[Sequence[object]]]) -> list[float]:
-    _check_histogram(series)
-    return [float(_text(point[1])) for point in series["values"]]
-
-
-def _check_histogram(series: Mapping[str, object]) -> None:
-    if "histogram" in series or "histograms" in series:
-        raise ProviderError(
-            "the query returns native histograms; apply histogram_quantile or histogram_fraction"
-        )
-
-
-def _listed(found: list[float], metadata: Mapping[str, str]) -> ProviderResult:
-    return ProviderResult(found, f"[{','.join(map(values.show_number, found))}]", metadata)
-
-
-def _warnings(found: object) -> Mapping[str, str]:
-    if not isinstance(found, list) or not found:
-        return {}
-    return {"warnings": ", ".join(f'"{warning}"' for warning in found)[:_SHOWN_WARNINGS]}

@@ -9,27 +9,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TypeGuard
 from urllib.parse import urlsplit
 
-from analysis import durations
 from analysis.errors import ProviderError
-from analysis.providers import oauth2, tls
+from analysis.providers import oauth2, ranges, tls
 from analysis.providers.aws import Identity
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 _SHORTEST_SECRET_IN_HEADER = 4
 _WHERE = "prometheus.authentication"
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A range of time: two expressions and the resolution."""
-
-    start: str
-    end: str
-    step: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +34,7 @@ class Settings:
     basic_auth: tuple[str, str] | None
     oauth2: oauth2.Client | None
     sigv4: Identity | None
-    range: Range | None
+    range: ranges.Range | None
 
 
 def parse(spec: Mapping[str, object], default_address: str | None) -> Settings:
@@ -62,7 +51,7 @@ def parse(spec: Mapping[str, object], default_address: str | None) -> Settings:
         basic_auth=_basic_auth(authentication),
         oauth2=oauth2.parse(authentication, _WHERE, insecure=insecure, certificates=certificates),
         sigv4=_sigv4(authentication),
-        range=_range(_mapping(spec, "rangeQuery")),
+        range=ranges.parse(spec, "prometheus"),
     )
     if sum(map(bool, (found.basic_auth, found.oauth2, found.sigv4))) > 1:
         raise ProviderError("prometheus.authentication names several methods; choose one")
@@ -144,20 +133,6 @@ def _sigv4(authentication: Mapping[str, object]) -> Identity | None:
     spec = _mapping(authentication, "sigv4")
     region, profile, role = (_text(spec, field) for field in ("region", "profile", "roleArn"))
     return Identity(region, profile, role) if spec else None
-
-
-def _range(spec: Mapping[str, object]) -> Range | None:
-    if not spec:
-        return None
-    step = _required(spec, "step", "write a resolution such as 30s")
-    start = _required(spec, "start", 'write an instant such as now() - duration("5m")')
-    try:
-        found = durations.parse(step)
-    except ValueError as error:
-        raise ProviderError(f"prometheus.rangeQuery.step: {error}") from None
-    if found <= timedelta():
-        raise ProviderError("prometheus.rangeQuery.step must be longer than 0s")
-    return Range(start=start, end=_text(spec, "end") or "now()", step=found)
 
 
 def _required(spec: Mapping[str, object], field: str, remedy: str) -> str:

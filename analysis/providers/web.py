@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from analysis.errors import ProviderError
 from analysis.language import values
-from analysis.providers import client, fields, jsonpath, oauth2, tls
+from analysis.providers import client, fields, jsonpath, login, oauth2
 from analysis.providers.result import ProviderResult
 
 _WHERE = "web"
@@ -38,32 +38,14 @@ class Web:
         method = fields.text(spec, "method", _WHERE) or "GET"
         if method not in _METHODS:
             raise ProviderError(f"web.method must be one of {', '.join(_METHODS)}")
-        headers = dict(fields.headers(spec, _WHERE))
-        secrets = [part for value in headers.values() for part in (value, *value.split())]
-        authentication = fields.mapping(spec, "authentication", _WHERE)
-        insecure, certificates = spec.get("insecure") is True, tls.parse(spec, _WHERE)
-        who = oauth2.parse(
-            authentication, f"{_WHERE}.authentication", insecure=insecure, certificates=certificates
-        )
-        if who is not None:
-            token = self._tokens.token(who, seconds)
-            headers["Authorization"] = f"Bearer {token}"
-            secrets += [token, who.client_secret]
-        basic = fields.mapping(authentication, "basicAuth", _WHERE)
-        user = fields.text(basic, "username", _WHERE), fields.text(basic, "password", _WHERE)
-        content = _content(spec, method)
-        if spec.get("jsonBody") is not None:
-            headers["Content-Type"] = "application/json"
-        return client.Request(
+        headers = {"Content-Type": "application/json"} if spec.get("jsonBody") is not None else {}
+        request = client.Request(
             url=fields.required(spec, "url", _WHERE, "write the URL to ask"),
             method=method,
             headers=headers,
-            content=content,
-            auth=user if all(user) else None,
-            insecure=insecure,
-            certificates=certificates,
-            secrets=(*secrets, user[1]),
+            content=_content(spec, method),
         )
+        return login.added(request, spec, _WHERE, self._tokens, seconds)
 
 
 def _content(spec: Mapping[str, object], method: str) -> bytes | None:

@@ -85,6 +85,27 @@ class PrometheusMetric:
     range_query: Annotated[PrometheusRangeQuery | None, Field("Query a range instead of an instant.")] = None
 
 
+@dataclass(frozen=True, slots=True)
+class LokiMetric:
+    """A LogQL query that counts log lines, to Grafana Loki. Ours."""
+
+    query: Annotated[str, Field("LogQL query. The result is a list of the samples' values.", min_length=1)]
+    address: Annotated[str, Field("URL of Loki.", min_length=1)]
+    timeout: Annotated[int | None, Field("Seconds before the query is given up. Default 30.", minimum=1)] = (
+        None
+    )
+    insecure: Annotated[bool, Field("Do not check the server's certificate.")] = False
+    headers: Annotated[
+        tuple[WebMetricHeader, ...], Field("Headers to send, such as X-Scope-OrgID, the tenant.")
+    ] = ()
+    cert_secret_ref: Annotated[
+        CertSecretRef | None,
+        Field("Secret with ca.crt, a private authority, and/or tls.crt and tls.key, a client certificate."),
+    ] = None
+    authentication: Annotated[Authentication | None, Field("How to log in.")] = None
+    range_query: Annotated[PrometheusRangeQuery | None, Field("Query a range instead of an instant.")] = None
+
+
 class WebMethod(StrEnum):
     GET = "GET"
     POST = "POST"
@@ -219,6 +240,7 @@ class MetricProvider:
 
     prometheus: Annotated[PrometheusMetric | None, Field("Prometheus.")] = None
     web: Annotated[WebMetric | None, Field("Any HTTP API.")] = None
+    loki: Annotated[LokiMetric | None, Field("Grafana Loki.")] = None
     datadog: Annotated[DatadogMetric | None, Field("Datadog.")] = None
     new_relic: Annotated[NewRelicMetric | None, Field("New Relic.")] = None
     cloud_watch: Annotated[CloudWatchMetric | None, Field("Amazon CloudWatch.")] = None

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -29,6 +30,7 @@ def answer(provider: str, server: Server, spec: Mapping[str, object]) -> Provide
 Spec = Callable[[str], Mapping[str, object]]
 SPECS: dict[str, Spec] = {
     "web": lambda url: {"url": f"{url}/api"},
+    "loki": lambda url: {"address": url, "query": "sum(count_over_time({app='shop'}[1m]))"},
     "graphite": lambda url: {"address": url, "query": "target=a&from=-5min"},
     "newRelic": lambda url: {
         "query": "SELECT 1",
@@ -61,6 +63,11 @@ def columns(*found: Mapping[str, object]) -> Answer:
     return document({"data": {"type": "scalar_response", "attributes": {"columns": list(found)}}})
 
 
+def loki(kind: str, *result: Mapping[str, object]) -> Answer:
+    data = {"resultType": kind, "result": list(result), "stats": {"summary": {"bytesProcessedPerSecond": 1}}}
+    return document({"status": "success", "data": data})
+
+
 FLUX = (
     "#datatype,string,long,double,string\r\n#default,_result,,,\r\n,result,table,_value,host\r\n"
     ",,0,0.25,a\r\n,,1,1.5,b\r\n\r\n"
@@ -79,6 +86,21 @@ ANSWERS: list[tuple[str, Spec, Answer, object, str]] = [
         "[1.5,2]",
     ),
     ("graphite", SPECS["graphite"], document([]), [], "[]"),
+    (
+        "loki",
+        SPECS["loki"],
+        loki("vector", {"metric": {}, "value": [1588889221, "1267.5"]}),
+        [1267.5],
+        "[1267.5]",
+    ),
+    ("loki", SPECS["loki"], loki("vector"), [], "[]"),
+    (
+        "loki",
+        SPECS["loki"],
+        loki("matrix", {"metric": {}, "values": [[1, "2"], [2, "3"]]}),
+        [2.0, 3.0],
+        "[2,3]",
+    ),
     ("newRelic", SPECS["newRelic"], nerdgraph({"count": 12}), {"count": 12}, '{"count":12}'),
     ("newRelic", SPECS["newRelic"], nerdgraph({"a": 1}, {"a": 2}), [{"a": 1}, {"a": 2}], '[{"a":1},{"a":2}]'),
     ("newRelic", SPECS["newRelic"], nerdgraph(), [], "[]"),
@@ -133,10 +155,17 @@ REFUSED = [
         body(b"#datatype,string,long\r\n,error,reference\r\n,no such bucket,897\r\n"),
         "InfluxDB refuses the query: no such bucket",
     ),
+    ("loki", None, loki("streams", {"stream": {}, "values": []}), "the query returns log lines; count them"),
+    (
+        "loki",
+        None,
+        body(b"parse error at line 1, col 1", 400),
+        "answers HTTP 400 Bad Request: parse error at line 1",
+    ),
     ("datadog", None, document({"error": "Rule 1"}), "Datadog refuses the query: Rule 1"),
     ("datadog", datadog_v2, document({"data": {"errors": "bad"}}), "Datadog refuses the query: bad"),
-    *[(name, None, document({"what": 1}), "the answer is not") for name in ("graphite", "newRelic")],
-    *[(name, None, body(b"<html>"), "is not JSON") for name in ("graphite", "newRelic", "datadog")],
+    *[(name, None, document({"what": 1}), "the answer is not") for name in ("graphite", "newRelic", "loki")],
+    *[(name, None, body(b"<html>"), "is not JSON") for name in ("graphite", "newRelic", "datadog", "loki")],
 ]
 
 
@@ -300,6 +329,26 @@ def test_datadog_takes_its_keys_from_the_environment(monkeypatch: pytest.MonkeyP
         assert answer("datadog", server, {"query": "x"}).value is None
 
 
+def test_what_is_asked_of_loki() -> None:
+    recorded = Recorded({"status": "success", "data": {"resultType": "vector", "result": []}})
+    with serve(recorded) as server:
+        spec = {
+            **SPECS["loki"](f"{server.url}/gateway/"),
+            "headers": [{"key": "X-Scope-OrgID", "value": "shop"}],
+        }
+        spec["authentication"] = {"basicAuth": {"username": "u", "password": "s3cr3t"}}
+        answer("loki", server, spec)
+        window = {"start": 'now() - duration("5m")', "step": "30s"}
+        answer("loki", server, {**spec, "rangeQuery": window})
+    now, span = recorded.requests
+    assert now[1].startswith("/gateway/loki/api/v1/query?query=sum%28count_over_time")
+    assert (now[2]["x-scope-orgid"], now[2]["authorization"]) == ("shop", "Basic dTpzM2NyM3Q=")
+    asked = parse_qs(urlsplit(span[1]).query)
+    assert urlsplit(span[1]).path == "/gateway/loki/api/v1/query_range"
+    assert int(asked["end"][0]) - int(asked["start"][0]) == 300 * 10**9
+    assert asked["step"] == ["30s"]
+
+
 def test_what_is_asked_of_the_others() -> None:
     recorded = Recorded({"data": {"actor": {"account": {"nrql": {"results": []}}}}})
     with serve(recorded) as server:
@@ -349,7 +398,7 @@ class Plugged:
 
 def test_the_registry_knows_every_provider_and_loads_none() -> None:
     code = (
-        "import sys; from analysis import providers; r = providers.registry(); assert 'web' in r and len(list(r)) == 8;"
+        "import sys; from analysis import providers; r = providers.registry(); assert 'web' in r and len(list(r)) == 9;"
         "sys.exit(bool({'httpx', 'requests', 'prometheus_api_client'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=Path(__file__).parents[3])

@@ -20,8 +20,9 @@ QUERIES = {
     "prometheus": lambda url: {"address": url, "query": "up"},
     "web": lambda url: {"url": url, "jsonPath": "{$.status}"},
     "graphite": lambda url: {"address": url, "query": "target=a"},
+    "loki": lambda url: {"address": url, "query": "x"},
 }
-ANSWERS = {"prometheus": vector("1"), "web": vector("1"), "graphite": document([])}
+ANSWERS = {"prometheus": vector("1"), "web": vector("1"), "graphite": document([]), "loki": vector("1")}
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +89,7 @@ def test_authorities_that_are_not_there_are_told(monkeypatch: pytest.MonkeyPatch
         tls.context()
 
 
-@pytest.mark.parametrize("provider", ["prometheus", "web"])
+@pytest.mark.parametrize("provider", ["prometheus", "web", "loki"])
 def test_a_metric_may_trust_an_authority_of_its_own(certificate: Path, provider: str) -> None:
     with serve(ANSWERS[provider], listening(certificate)) as server:
         assert ask(provider, server, **secret(ca_crt=split(certificate)[0])) is not None
@@ -96,7 +97,7 @@ def test_a_metric_may_trust_an_authority_of_its_own(certificate: Path, provider:
             ask(provider, server)
 
 
-@pytest.mark.parametrize("provider", ["prometheus", "web"])
+@pytest.mark.parametrize("provider", ["prometheus", "web", "loki"])
 def test_a_metric_may_show_a_certificate(certificate: Path, provider: str) -> None:
     own, key = split(certificate)
     with serve(ANSWERS[provider], listening(certificate, asks=True)) as server:
@@ -114,7 +115,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("provider", ["prometheus", "web"])
+@pytest.mark.parametrize("provider", ["prometheus", "web", "loki"])
 @pytest.mark.parametrize(("certificates", "problem"), WRONG)
 def test_what_is_no_certificate_is_told_without_it(
     provider: str, certificates: dict[str, str], problem: str
