@@ -92,7 +92,7 @@ class DryRun:
 @dataclass(frozen=True, slots=True)
 class MeasurementRetention:
     metric_name: Annotated[str, Field("Metric name, a regular expression, or * for all.", min_length=1)]
-    limit: Annotated[int, Field("Measurements to keep.", minimum=1)]
+    limit: Annotated[int, Field("Measurements to keep. 0: 10, as without it.", minimum=0)]
 
 
 class OnNoData(StrEnum):

@@ -92,14 +92,9 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter an option
 ) -> None:
     """Try an analysis on the past: how often would it have failed, how fast, and was it right?"""
     from analysis.providers.prometheus import Prometheus
-    from rollouts.cli import analysis_report
 
     loaded = analysis_files.load(files, arguments, prometheus=prometheus, only=only)
-    now = datetime.now(UTC)
-    measurable = tuple(m for m in loaded.metrics if "prometheus" in m.provider)
-    for metric in loaded.metrics:
-        if metric not in measurable:
-            typer.echo(f"{metric.name}: left out, its provider has no past", err=True)
+    now, measurable = datetime.now(UTC), _measurable(loaded)
     plan = backtests.Plan(
         metrics=measurable,
         begin=_time(begin, now, "--from"),
@@ -111,10 +106,25 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter an option
     _check(plan)
     with _progress() as progress:
         report = backtests.run(plan, Prometheus(default_address=prometheus), progress)
+    _show(report, loaded.title, form, html)
+
+
+def _measurable(loaded: analysis_files.Loaded) -> tuple[model.Metric, ...]:
+    """The metrics whose provider remembers; the others are told."""
+    found = tuple(metric for metric in loaded.metrics if "prometheus" in metric.provider)
+    for metric in loaded.metrics:
+        if metric not in found:
+            typer.echo(f"{metric.name}: left out, its provider has no past", err=True)
+    return found
+
+
+def _show(report: backtests.Report, title: str, form: Format, html: str) -> None:
+    from rollouts.cli import analysis_report
+
     if html:
-        _write(Path(html), analysis_report.page(report, loaded.title))
+        _write(Path(html), analysis_report.page(report, title))
     if form is Format.TABLE:
-        output.show(analysis_report.table(report, loaded.title))
+        output.show(analysis_report.table(report, title))
     else:
         typer.echo(output.document(analysis_report.figures(report), form))
     if html:
