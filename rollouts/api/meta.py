@@ -101,6 +101,31 @@ class Names:
         return f"rollout.{self.group}/fast-rollback"
 
     @property
+    def config_copy_label(self) -> str:
+        """On a copy of a ConfigMap or Secret that a revision reads (`spec.copyConfig`)."""
+        return f"rollout.{self.group}/config-copy"
+
+    @property
+    def config_copy_annotation(self) -> str:
+        """On a ConfigMap or Secret: "false" keeps it from being copied, "true" copies what is left out."""
+        return f"rollout.{self.group}/config-copy"
+
+    @property
+    def config_ignore_annotation(self) -> str:
+        """On a ConfigMap or Secret: keys, separated by commas, whose change is no update."""
+        return f"rollout.{self.group}/config-copy-ignore"
+
+    @property
+    def config_source_annotation(self) -> str:
+        """On a copy: the name of what it was copied from."""
+        return f"rollout.{self.group}/config-copy-of"
+
+    @property
+    def config_copies_annotation(self) -> str:
+        """On a ReplicaSet: the copies that its pods read."""
+        return f"rollout.{self.group}/config-copies"
+
+    @property
     def application_name_label(self) -> str:
         return f"application.{APPLICATION_GROUP}/name"
 

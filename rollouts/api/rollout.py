@@ -94,6 +94,13 @@ class RolloutSpec:
         ObjectRef | None, Field("Takes the pod template from another object, in place of `template`.")
     ] = None
     replicas: Annotated[int, Field("Desired pods.", minimum=0, schema={"default": 1})] = 1
+    copy_config: Annotated[
+        bool,
+        Field(
+            "Give each revision copies of the ConfigMaps and Secrets that its pods read (ours). A change of "
+            "their content is then an update, and an abort brings the old content back."
+        ),
+    ] = False
     min_ready_seconds: Annotated[
         int, Field("Seconds a pod must be ready before it counts as available.", minimum=0)
     ] = 0

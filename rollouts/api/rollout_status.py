@@ -140,6 +140,15 @@ class AbortReason:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigCopy:
+    """A ConfigMap or Secret, and the copy of it that the current revision reads (ours)."""
+
+    kind: Annotated[str, Field("ConfigMap or Secret.")]
+    name: Annotated[str, Field("What the pod template of the spec refers to.")]
+    copy: Annotated[str, Field("What the pods read.")]
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutStatus:
     phase: Annotated[Phase | None, Field("Healthy, Progressing, Paused or Degraded.")] = None
     message: Annotated[str, Field("Why, in one sentence.")] = ""
@@ -188,6 +197,9 @@ class RolloutStatus:
     gated: Annotated[
         bool, Field("True: webhooks are asked before the current step; the weight before it holds.")
     ] = False
+    config_copies: Annotated[
+        tuple[ConfigCopy, ...], Field("Copies of ConfigMaps and Secrets that the current revision reads.")
+    ] = ()
     stable_rs: Annotated[str, Field("Pod template hash of the stable ReplicaSet.", json="stableRS")] = ""
     current_revision: Annotated[int, Field("Number of the revision in the spec.")] = 0
     git_revision: Annotated[str, Field("Git revision that the current spec came from.")] = ""

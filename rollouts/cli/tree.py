@@ -107,6 +107,8 @@ def _overview(rollout: Object) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_row("  strategy", ", ".join(_strategy(rollout)))
     grid.add_row("  pods", ", ".join(_pods(rollout, status)))
+    for copy in status.get("configCopies") or ():
+        grid.add_row("  reads", f"{copy.get('kind')} {copy.get('name')} as {copy.get('copy')}")
     if git := status.get("gitRevision"):
         stable = status.get("stableGitRevision")
         other = f" (stable {short_revision(stable)})" if stable and stable != git else ""

@@ -20,6 +20,7 @@ from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import RolloutStatus
 from rollouts.controller import bodies
 from rollouts.controller.cache import Key, Store
+from rollouts.controller.configs import Configs
 from rollouts.controller.events import Recorder
 from rollouts.controller.observe import Stores
 from rollouts.controller.records import KnownRollout, Malformed
@@ -27,9 +28,11 @@ from rollouts.controller.workloads import Workloads
 from rollouts.controller.writes import Checkpoint, Writer, merge_difference, no_checkpoint
 from rollouts.delivery.actions import (
     Action,
+    CopyConfig,
     CreateAnalysisRun,
     CreateReplicaSet,
     DeleteAnalysisRun,
+    DeleteConfigCopy,
     DeleteReplicaSet,
     EvictPod,
     PatchPod,
@@ -65,6 +68,7 @@ class Applier:
     names: Names
     instance_id: str
     workloads: Workloads
+    configs: Configs
     now: Callable[[], datetime]
     checkpoint: Checkpoint = no_checkpoint
 
@@ -125,7 +129,9 @@ class Applier:
         finally:
             await self.workloads.look_again(ref)
 
-    async def _act(self, known: KnownRollout, action: Action) -> None:  # noqa: C901, PLR0911 - one arm an action
+    async def _act(  # noqa: C901, PLR0911 - one arm an action
+        self, known: KnownRollout, action: Action
+    ) -> None:
         stores, metadata = self.stores, known.rollout.metadata
         match action:
             case CreateReplicaSet():
@@ -136,6 +142,10 @@ class Applier:
                     stores.replica_sets, key, bodies.replica_set_patch(action, known.rollout)
                 )
                 return None
+            case CopyConfig():
+                return await self.configs.copy(self.writer, metadata, action)
+            case DeleteConfigCopy():
+                return await self.configs.delete(self.writer, metadata, action)
             case DeleteReplicaSet():
                 return await self._delete(stores.replica_sets, metadata, action)
             case SwitchService():

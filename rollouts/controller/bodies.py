@@ -15,6 +15,7 @@ from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names, ObjectMeta
 from rollouts.api.parse import dump
 from rollouts.api.rollout import Rollout
 from rollouts.delivery.actions import (
+    CopyConfig,
     CreateAnalysisRun,
     CreateReplicaSet,
     PatchPod,
@@ -25,6 +26,7 @@ from rollouts.delivery.actions import (
 
 __all__ = [
     "analysis_run",
+    "config_copy",
     "pod_patch",
     "release_service",
     "replica_set",
@@ -48,6 +50,8 @@ def replica_set(action: CreateReplicaSet, rollout: Rollout, names: Names) -> Obj
         annotations[names.ephemeral_metadata_annotation] = injected.written(action.pod_metadata)
     if action.git_revision:
         annotations[names.git_revision_annotation] = action.git_revision
+    if action.config_copies:
+        annotations[names.config_copies_annotation] = " ".join(action.config_copies)
     return {
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
@@ -86,6 +90,24 @@ def _affinity(rollout: Rollout, away_from: str) -> Mapping[str, Any]:
         away_from=away_from,
         namespace=rollout.metadata.namespace,
     )
+
+
+def config_copy(action: CopyConfig, source: Mapping[str, Any], owner: ObjectMeta, names: Names) -> Object:
+    """What pods read of the source, and nothing of its metadata: no tool that owns it must find it twice."""
+    read = {part: source[part] for part in ("type", "data", "binaryData") if source.get(part)}
+    return {
+        "apiVersion": "v1",
+        "kind": action.kind,
+        "metadata": {
+            "name": action.name,
+            "namespace": owner.namespace,
+            "labels": {names.config_copy_label: "true"},
+            "annotations": {names.config_source_annotation: action.source},
+            "ownerReferences": [owner_reference(owner, names)],
+        },
+        "immutable": True,
+        **read,
+    }
 
 
 def analysis_run(action: CreateAnalysisRun, rollout: Rollout, names: Names, instance_id: str) -> Object:

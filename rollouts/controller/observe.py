@@ -12,6 +12,7 @@ from datetime import datetime
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names
 from rollouts.api.rollout import RolloutSpec
+from rollouts.api.rollout_status import ConfigCopy
 from rollouts.api.strategy import RolloutAnalysis
 from rollouts.controller import records
 from rollouts.controller.cache import Key, Record, Store
@@ -19,13 +20,14 @@ from rollouts.controller.experiments.records import KnownExperiment
 from rollouts.controller.links import Links
 from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.runs import KnownRun
-from rollouts.delivery import snapshot
+from rollouts.delivery import configs, snapshot
 from rollouts.delivery import workload as workloads
 from rollouts.delivery.snapshot import Snapshot
 from rollouts.errors import SpecError
 
 __all__ = [
     "Stores",
+    "copied",
     "needs_pods",
     "observe",
     "reachable",
@@ -33,6 +35,7 @@ __all__ = [
     "service_names",
     "template_key",
     "template_keys",
+    "with_copies",
 ]
 
 
@@ -82,6 +85,33 @@ def resolved(known: KnownRollout, found: snapshot.Workload | None) -> KnownRollo
         return known
     template = records.pod_template(spec, known.status.collision_count)
     return KnownRollout(replace(known.rollout, spec=spec), template)
+
+
+def copied(known: KnownRollout, copies: tuple[ConfigCopy, ...]) -> KnownRollout:
+    """The Rollout with copies of its ConfigMaps and Secrets in place of those that its template names."""
+    names = configs.known(copies)
+    if not names:
+        return known
+    spec = known.rollout.spec
+    template = configs.rewritten(spec.template, lambda config: names.get(config, config.name))
+    spec = replace(spec, template=template)
+    resolved_template = records.pod_template(spec, known.status.collision_count)
+    return KnownRollout(replace(known.rollout, spec=spec), resolved_template)
+
+
+def with_copies(
+    seen: Snapshot,
+    written: KnownRollout,
+    wanted: tuple[ConfigCopy, ...],
+    existing: tuple[snapshot.ExistingCopy, ...],
+) -> Snapshot:
+    """The Git half vouches for the template as it is written: that counts for content that has served before."""
+    seen = replace(seen, wanted_copies=wanted, existing_copies=existing)
+    if not wanted:
+        return seen
+    vouched = seen.rollout.metadata.annotations.get(seen.names.fast_rollback_annotation)
+    served = any(rs.template_digest == seen.template.digest for rs in seen.replica_sets)
+    return replace(seen, fast_rollback=vouched == written.template.digest and served)
 
 
 def needs_pods(known: KnownRollout, now: datetime) -> bool:

@@ -15,9 +15,11 @@ from typing import Any
 from rollouts.api.meta import Names, Reason
 from rollouts.api.parse import timestamp
 from rollouts.api.rollout import Rollout
+from rollouts.api.rollout_status import ConfigCopy
 from rollouts.controller import bodies, observe
 from rollouts.controller.apply import Applier, NameTaken, PodsRefused
 from rollouts.controller.cache import Key, Record
+from rollouts.controller.configs import Configs
 from rollouts.controller.links import Links
 from rollouts.controller.loop import NOTHING_MORE, Next
 from rollouts.controller.observe import Stores
@@ -25,8 +27,8 @@ from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.webhooks import Caller
 from rollouts.controller.workloads import Workloads
 from rollouts.controller.writes import Writer
+from rollouts.delivery import configs, podmetadata, snapshot
 from rollouts.delivery import plan as delivery
-from rollouts.delivery import podmetadata, snapshot
 from rollouts.delivery.actions import Event, EventType, Plan
 from rollouts.errors import NotFound, Rejected, SpecError
 from rollouts.kube import resources
@@ -49,6 +51,7 @@ class Reconciler:
     managed_services: Links[Key, Key]
     """Services and the Rollout that their annotation names."""
     workloads: Workloads
+    configs: Configs
     writer: Writer
     applier: Applier
     caller: Caller
@@ -60,6 +63,7 @@ class Reconciler:
         if record is None:
             self.templates_named.set(key, ())
             self.workloads.follow(key, None)
+            self.configs.follow(key, None)
             self.caller.forget(key)
             await self._release_services(key, still_named=frozenset())
             return NOTHING_MORE
@@ -86,13 +90,16 @@ class Reconciler:
     async def _advance(self, record: Record[KnownRollout | Malformed], known: KnownRollout) -> Next:
         now = self.now()
         workload = await self._workload(record.key, known)
-        known = observe.resolved(known, workload)
+        written = observe.resolved(known, workload)
+        wanted = await self._copies(record, written)
+        known = observe.copied(written, wanted)
         # Before the templates are looked at, so that one that is missing or malformed rings us when it changes.
         templates = observe.template_keys(self.stores, record.key.namespace, known.rollout.spec)
         self.templates_named.set(record.key, templates)
         answers = self.caller.answers(record.key, record.uid)
         seen = observe.observe(self.stores, record, known, names=self.names, now=now)
         seen = replace(seen, workload=workload, webhook_answers=answers)
+        seen = observe.with_copies(seen, written, wanted, self.configs.existing(*record.key[:1], record.uid))
         if observe.needs_pods(known, now) or podmetadata.needs_pods(seen):
             seen = replace(seen, pods=await self._pods(record, known.rollout))
         plan = delivery.decide(seen)
@@ -106,6 +113,17 @@ class Reconciler:
         self.caller.tell(record.key, known.rollout, plan.events, checksum)
         _log(record.key, known, plan, wrote=wrote)
         return Next(at=plan.requeue_at, again=wrote)
+
+    async def _copies(
+        self, record: Record[KnownRollout | Malformed], known: KnownRollout
+    ) -> tuple[ConfigCopy, ...]:
+        """What pods read in place of what the template names."""
+        sets = self.stores.replica_sets.owned_by(record.uid)
+        if known.rollout.spec.copy_config:
+            self.configs.follow(record.key, configs.references(known.rollout.spec.template))
+            return await self.configs.wanted(record.key, known.status.config_copies)
+        self.configs.follow(record.key, () if any(rs.value.config_copies for rs in sets) else None)
+        return ()
 
     async def _workload(self, key: Key, known: KnownRollout) -> snapshot.Workload | None:
         ref = known.rollout.spec.workload_ref

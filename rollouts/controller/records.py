@@ -168,6 +168,7 @@ def _replica_set(body: Body, old: Record[snapshot.ReplicaSet] | None, *, names: 
         observed=status.get("observedGeneration", 0) >= metadata["generation"],
         scale_down_deadline=_instant(annotations.get(SCALE_DOWN_DEADLINE_ANNOTATION)),
         git_revision=annotations.get(names.git_revision_annotation, ""),
+        config_copies=frozenset(annotations.get(names.config_copies_annotation, "").split()),
         failure=_failure(status),
         min_ready_seconds=spec.get("minReadySeconds", 0),
         injected=role,

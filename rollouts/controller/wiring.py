@@ -16,6 +16,7 @@ from rollouts.api.analysis import AnalysisTemplateSpec
 from rollouts.controller import gauges, measure, observe, reconcile, records, runs
 from rollouts.controller.apply import Applier
 from rollouts.controller.cache import Change, Key, Store
+from rollouts.controller.configs import Configs
 from rollouts.controller.events import Recorder
 from rollouts.controller.experiments import records as records_of_experiments
 from rollouts.controller.jobs import Jobs
@@ -70,9 +71,12 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
         settings.analysis_workers,
         providers.registry(prometheus_address=settings.prometheus_address or None),
     )
-    workloads = Workloads(environment.kube, settings.namespace, bell.rollouts.add)
-    caller = Caller(bell.rollouts, environment.now)
-    reconciler = _reconciler(environment, bell, workloads, caller, checkpoint)
+    beside = Beside(
+        workloads=Workloads(environment.kube, settings.namespace, bell.rollouts.add),
+        configs=Configs(environment.kube, environment.names, bell.rollouts.add),
+        caller=Caller(bell.rollouts, environment.now),
+    )
+    reconciler = _reconciler(environment, bell, beside, checkpoint)
     measurer = Measurer(
         stores.runs,
         bell.runs,
@@ -100,12 +104,26 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
                 measure.ORIGIN, bell.runs, measurer.reconcile, settings.analysis_workers, stores.runs.keys
             ),
         ),
-        close=functools.partial(_close, measurer, workloads, caller),
+        close=functools.partial(_close, measurer, beside),
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What works beside the stores: watches of their own, and calls."""
+
+    workloads: Workloads
+    configs: Configs
+    caller: Caller
+
+    async def close(self) -> None:
+        await self.workloads.close()
+        await self.configs.close()
+        await self.caller.close()
+
+
 def _reconciler(
-    environment: Environment, bell: _Bell, workloads: Workloads, caller: Caller, checkpoint: Checkpoint
+    environment: Environment, bell: _Bell, beside: Beside, checkpoint: Checkpoint
 ) -> reconcile.Reconciler:
     kube, names = environment.kube, environment.names
     writer = Writer(kube, origin=reconcile.ORIGIN, field_manager=reconcile.FIELD_MANAGER)
@@ -115,7 +133,8 @@ def _reconciler(
         recorder=Recorder(kube, resources.rollout(names.group), environment.metrics),
         names=names,
         instance_id=environment.settings.instance_id,
-        workloads=workloads,
+        workloads=beside.workloads,
+        configs=beside.configs,
         now=environment.now,
         checkpoint=checkpoint,
     )
@@ -123,10 +142,11 @@ def _reconciler(
         stores=bell.stores,
         templates_named=bell.templates_named,
         managed_services=bell.managed_services,
-        workloads=workloads,
+        workloads=beside.workloads,
+        configs=beside.configs,
         writer=writer,
         applier=applier,
-        caller=caller,
+        caller=beside.caller,
         names=names,
         now=environment.now,
     )
@@ -193,9 +213,8 @@ class _Bell:
                 self.rollouts.add(key)
 
 
-async def _close(measurer: Measurer, workloads: Workloads, caller: Caller) -> None:
-    await workloads.close()
-    await caller.close()
+async def _close(measurer: Measurer, beside: Beside) -> None:
+    await beside.close()
     await measurer.close()
 
 

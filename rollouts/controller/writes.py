@@ -33,6 +33,10 @@ class Writer:
         self._origin = origin
         self._field_manager = field_manager
 
+    @property
+    def field_manager(self) -> str:
+        return self._field_manager
+
     async def create(self, store: Store[Any], body: Mapping[str, Any]) -> None:
         """Create; an object of that name is a `Conflict`, and in the store if the store wants it."""
         answer = await self.kube.create(store.resource, body, field_manager=self._field_manager)

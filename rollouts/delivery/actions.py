@@ -45,6 +45,8 @@ class CreateReplicaSet:
     pod_metadata: PodTemplateMetadata = field(default_factory=PodTemplateMetadata)
     away_from: str = ""
     """Pod template hash whose nodes the pods stay off."""
+    config_copies: tuple[str, ...] = ()
+    """Copies of ConfigMaps and Secrets that its pods read: kind/name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,22 @@ class ScaleWorkload:
     replicas: int
 
 
+@dataclass(frozen=True, slots=True)
+class CopyConfig:
+    """Copy a ConfigMap or Secret as it is now. Its content is in the name: if it has changed, look again."""
+
+    kind: str
+    source: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteConfigCopy:
+    kind: str
+    name: str
+    uid: str
+
+
 Action = (
     ScaleWorkload
     | CreateReplicaSet
@@ -140,6 +158,8 @@ Action = (
     | TerminateAnalysisRun
     | DeleteAnalysisRun
     | EvictPod
+    | CopyConfig
+    | DeleteConfigCopy
 )
 
 

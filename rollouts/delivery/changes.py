@@ -109,6 +109,7 @@ def _created(seen: View, after: ReplicaSet) -> CreateReplicaSet:
         git_revision=after.git_revision,
         pod_metadata=after.carried,
         away_from=after.away_from,
+        config_copies=tuple(f"{copy.kind}/{copy.copy}" for copy in seen.snapshot.wanted_copies),
     )
 
 

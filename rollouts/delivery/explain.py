@@ -21,7 +21,7 @@ from rollouts.api.strategy import (
     RolloutAnalysis,
 )
 from rollouts.api.webhook import Webhook
-from rollouts.delivery import replicas, webhooks
+from rollouts.delivery import configs, replicas, webhooks
 from rollouts.delivery.replicas import Pair
 
 Templates = Mapping[AnalysisTemplateRef, AnalysisTemplateSpec]
@@ -105,6 +105,9 @@ def _gates(listed: Iterable[Webhook]) -> list[str]:
 
 
 def _held(spec: RolloutSpec) -> Iterator[str]:
+    read = ", ".join(f"{config.kind} {config.name}" for config in configs.references(spec.template))
+    if spec.copy_config and read:
+        yield f"a change of {read} is an update, too"
     if spec.paused:
         yield "does not begin while spec.paused is true"
 

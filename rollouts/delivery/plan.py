@@ -20,6 +20,7 @@ from rollouts.delivery import (
     bluegreen,
     canary,
     changes,
+    configs,
     duration,
     events,
     phase,
@@ -226,8 +227,10 @@ def _assembled(
     resized = changes.between(seen, planned, creates=creates)
     switched = services.switches(seen, now, planned)
     waited_for = [runs.name(seen, now, slot) for slot in phase.judged(seen, now)]
+    outdated = changes.outdated(seen, planned)
     actions: tuple[Action, ...] = (
         *runs.terminated(seen, waited_for),
+        *(configs.missing(seen) if creates else ()),
         *resized.up,
         *switched,
         *resized.down,
@@ -235,7 +238,8 @@ def _assembled(
         *workload.scaled(seen, now),
         *to_pods,
         *started,
-        *changes.outdated(seen, planned),
+        *outdated,
+        *configs.unused(seen, [action.name for action in outdated]),
         *runs.outlived(seen, now),
     )
     told = [fact for switch in switched if (fact := services.told(seen, switch))]

@@ -13,6 +13,7 @@ from typing import Any
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names
 from rollouts.api.rollout import LabelSelector, Rollout
+from rollouts.api.rollout_status import ConfigCopy
 from rollouts.api.strategy import PodTemplateMetadata
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -54,6 +55,8 @@ class ReplicaSet:
     """The ReplicaSet controller has seen the latest spec."""
     scale_down_deadline: datetime | None = None
     git_revision: str = ""
+    config_copies: frozenset[str] = frozenset()
+    """Copies of ConfigMaps and Secrets that its pods read: kind/name."""
     failure: str = ""
     """Message of its ReplicaFailure condition (quota, admission), empty when there is none."""
     min_ready_seconds: int = 0
@@ -148,6 +151,23 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class Config:
+    """A ConfigMap or Secret by kind and name."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingCopy:
+    """A copy of a ConfigMap or Secret that the Rollout owns."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookAnswer:
     """The latest answer of a webhook, and how often it has been asked. Held in memory, lost in a crash."""
 
@@ -181,4 +201,7 @@ class Snapshot:
     """The object in workloadRef; its template and selector are in the rollout's spec already."""
     webhook_answers: Mapping[str, WebhookAnswer] = field(default_factory=dict)
     """By `WebhookCall.id`."""
+    wanted_copies: tuple[ConfigCopy, ...] = ()
+    """What the template, as it is in the snapshot, refers to in place of what the spec names."""
+    existing_copies: tuple[ExistingCopy, ...] = ()
     names: Names = field(default_factory=Names)

@@ -155,6 +155,7 @@ def _settled(seen: View, status: RolloutStatus) -> RolloutStatus:
         current_revision=seen.revision,
         step=progress.step_text(seen, status.current_step_index),
         git_revision=seen.git_revision,
+        config_copies=seen.snapshot.wanted_copies,
         stable_git_revision=_stable_git_revision(seen, status, stable),
         replicas=sum(rs.current_replicas for rs in sets),
         updated_replicas=seen.sets.current.current_replicas,

@@ -20,6 +20,9 @@ MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
+_JSON = "application/json"
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PAGE_SIZE = 500
 _WATCH_SECONDS = 290
 
@@ -80,11 +83,13 @@ class Kube:
         label_selector: str = "",
         field_selector: str = "",
         page_size: int = _PAGE_SIZE,
+        metadata_only: bool = False,
     ) -> AsyncIterator[Page]:
         """Every object of a kind, chunk by chunk, as of one instant. `Conflict`: too slow, start again."""
         query = {"limit": str(page_size), "labelSelector": label_selector, "fieldSelector": field_selector}
         while True:
-            body = await self._transport.request("GET", resource.path(namespace), query=query)
+            accept = _METADATA_LIST if metadata_only else _JSON
+            body = await self._transport.request("GET", resource.path(namespace), query=query, accept=accept)
             items = tuple(_typed(item, resource) for item in body.get("items") or ())
             yield Page(items, body["metadata"]["resourceVersion"])
             query = {**query, "continue": body["metadata"].get("continue", "")}
@@ -92,7 +97,13 @@ class Kube:
                 return
 
     async def watch(
-        self, resource: Resource, namespace: str = "", *, resource_version: str, label_selector: str = ""
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        resource_version: str,
+        label_selector: str = "",
+        metadata_only: bool = False,
     ) -> AsyncIterator[tuple[str, Object]]:
         """(ADDED|MODIFIED|DELETED|BOOKMARK, object) until the server ends the watch.
 
@@ -106,7 +117,10 @@ class Kube:
             "labelSelector": label_selector,
         }
         lines = self._transport.lines(
-            resource.path(namespace), query=query, silent_seconds=_WATCH_SECONDS + 10
+            resource.path(namespace),
+            query=query,
+            silent_seconds=_WATCH_SECONDS + 10,
+            accept=_METADATA if metadata_only else _JSON,
         )
         async for line in lines:
             event = json.loads(line)

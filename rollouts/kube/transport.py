@@ -24,6 +24,7 @@ from rollouts.errors import Conflict, NotFound, Rejected, RolloutsError, Transie
 
 _REQUEST_SECONDS = 30.0
 _ATTEMPTS = 3
+_JSON = "application/json"
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 
 Object = dict[str, Any]
@@ -81,7 +82,8 @@ class Transport:
         *,
         query: Mapping[str, str] | None = None,
         body: Any = None,
-        content_type: str = "application/json",
+        content_type: str = _JSON,
+        accept: str = _JSON,
     ) -> Object:
         """Send and read the answer; what may be repeated is repeated."""
         retrying = tenacity.AsyncRetrying(
@@ -94,17 +96,22 @@ class Transport:
         async for attempt in retrying:
             with attempt:
                 response = await self._send(
-                    method, _url(path, query), body=body, content_type=content_type, timeout=timeout
+                    method,
+                    _url(path, query),
+                    body=body,
+                    content_type=content_type,
+                    accept=accept,
+                    timeout=timeout,
                 )
                 return await _read(response)
         raise AssertionError("tenacity re-raises")
 
     async def lines(
-        self, path: str, *, query: Mapping[str, str], silent_seconds: float
+        self, path: str, *, query: Mapping[str, str], silent_seconds: float, accept: str = _JSON
     ) -> AsyncIterator[bytes]:
         """The lines of an answer that does not end, as they come."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=silent_seconds)
-        response = await self._send("GET", _url(path, query), timeout=timeout)
+        response = await self._send("GET", _url(path, query), accept=accept, timeout=timeout)
         try:
             rest = b""
             # Not by readline: a line holds a whole object and may exceed the stream's buffer.
@@ -123,11 +130,12 @@ class Transport:
         path: str,
         *,
         body: Any = None,
-        content_type: str = "application/json",
+        content_type: str = _JSON,
+        accept: str = _JSON,
         timeout: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
         headers = {
-            "Accept": "application/json",
+            "Accept": accept,
             "Content-Type": content_type,
             "User-Agent": self._user_agent,
         }

@@ -22,12 +22,13 @@ from rollouts.api.meta import (
 )
 from rollouts.api.parse import timestamp
 from rollouts.api.rollout import Rollout
-from rollouts.api.rollout_status import RolloutStatus
+from rollouts.api.rollout_status import ConfigCopy, RolloutStatus
 from rollouts.api.strategy import PodTemplateMetadata
 from rollouts.delivery import actions, plan, podmetadata
 from rollouts.delivery.actions import Plan
 from rollouts.delivery.snapshot import (
     AnalysisRun,
+    ExistingCopy,
     Pod,
     PodTemplate,
     ReplicaSet,
@@ -68,6 +69,7 @@ class SimulatedSet:
     away_from: str = ""
     version: int = 1
     observed: bool = False
+    config_copies: tuple[str, ...] = ()
     pods: list[SimulatedPod] = field(default_factory=list)
 
     def seen(self) -> ReplicaSet:
@@ -91,6 +93,7 @@ class SimulatedSet:
             injected=self.injected,
             carried=self.carried,
             away_from=self.away_from,
+            config_copies=frozenset(self.config_copies),
         )
 
     @property
@@ -125,6 +128,8 @@ class Cluster:
         self.writes = 0
         self.status_writes = 0
         self.told: list[actions.Event] = []
+        self.wanted_copies: tuple[ConfigCopy, ...] = ()
+        self.copies: dict[tuple[str, str], ExistingCopy] = {}
         self.answers: dict[str, WebhookAnswer] = {}
         self.calls: tuple[actions.WebhookCall, ...] = ()
         self.ended: list[str] = []
@@ -153,6 +158,8 @@ class Cluster:
             pods=self.pods() if due else (),
             workload=self.workload,
             webhook_answers=dict(self.answers),
+            wanted_copies=self.wanted_copies,
+            existing_copies=tuple(self.copies.values()),
             names=self.names,
         )
         return replace(seen, pods=self.pods()) if podmetadata.needs_pods(seen) else seen
@@ -224,6 +231,11 @@ class Cluster:
                 self.evict(name)
             case actions.PatchPod():
                 self._patch_pod(action)
+            case actions.CopyConfig(kind=kind, name=name):
+                assert (kind, name) not in self.copies
+                self.copies[kind, name] = ExistingCopy(kind, name, f"uid-{name}")
+            case actions.DeleteConfigCopy(kind=kind, name=name):
+                del self.copies[kind, name]
             case actions.ScaleWorkload():
                 self._scale_workload(action)
 
@@ -328,6 +340,7 @@ class Cluster:
             injected=action.pod_metadata,
             carried=action.pod_metadata,
             away_from=action.away_from,
+            config_copies=action.config_copies,
         )
 
     def _patch_pod(self, action: actions.PatchPod) -> None:

@@ -93,6 +93,7 @@ class Bench:
             "Deployment": resources.DEPLOYMENT,
             "Service": resources.SERVICE,
             "Secret": resources.SECRET,
+            "ConfigMap": resources.CONFIG_MAP,
             "Pod": resources.POD,
             "Event": resources.EVENT,
         }

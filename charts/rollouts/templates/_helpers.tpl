@@ -75,6 +75,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
+{{- if .Values.copyConfig.enabled }}
+- apiGroups: [""]
+  resources: [configmaps, secrets]
+  verbs: [get, list, watch, create, delete]
+{{- end }}
 {{- if .Values.analysis.secrets }}
 - apiGroups: [""]
   resources: [secrets]

@@ -164,6 +164,15 @@ def test_secrets_are_read_one_by_one_and_only_where_asked_for(render: Render) ->
     assert {verb for _, resource, verb in granted if resource == "secrets"} == {"get"}
 
 
+def test_config_is_copied_only_where_that_is_asked_for(render: Render) -> None:
+    objects = render("applications.enabled=false", "copyConfig.enabled=true")
+
+    granted = rules(objects, ("ClusterRole", "rollouts"))
+    for kind in ("configmaps", "secrets"):
+        verbs = {verb for _, resource, verb in granted if resource == kind}
+        assert verbs == {"get", "list", "watch", "create", "delete"}
+
+
 def test_what_applications_may_sync_is_a_role_of_its_own(render: Render) -> None:
     objects = render(
         "applications.syncRules[0].apiGroups={apps}",

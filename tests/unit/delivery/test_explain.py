@@ -188,3 +188,10 @@ def test_gates_are_waited_for_without_end() -> None:
 
     assert "can wait for ever for webhook calendar (confirm-rollout)" in str(told)
     assert "load" not in str(told)
+
+
+def test_config_that_goes_with_the_revision_is_told() -> None:
+    template = {"spec": {"volumes": [{"name": "v", "configMap": {"name": "app"}}]}}
+    spec = replace(rollout(canary(), copy_config=True).spec, template=template)
+
+    assert str(explain(spec, {})).endswith("a change of ConfigMap app is an update, too")
