@@ -225,6 +225,23 @@ class DeletionPolicy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class HealthCheckExpr:
+    """How objects of one kind are, in CEL over their fields (Flux: spec.healthCheckExprs)."""
+
+    api_version: Annotated[str, Field("API version: cert-manager.io/v1.", min_length=1)]
+    kind: Annotated[str, Field("Kind.", min_length=1)]
+    current: Annotated[
+        str,
+        Field(
+            "True for a healthy object: status.conditions.filter(e, e.type == 'Ready').all(e, e.status == 'True').",
+            min_length=1,
+        ),
+    ]
+    in_progress: Annotated[str, Field("True while the object is on its way; asked before current.")] = ""
+    failed: Annotated[str, Field("True for an object that will not get better by waiting; asked first.")] = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Dependency:
     name: Annotated[str, Field("Name of another Application.", min_length=1)]
     namespace: Annotated[str, Field("Its namespace. Default: that of this one.")] = ""
@@ -294,6 +311,9 @@ class ApplicationSpec:
             "finalizer resources-finalizer.argocd.argoproj.io asks for the same as Delete."
         ),
     ] = DeletionPolicy.ORPHAN
+    health_check_exprs: Annotated[
+        tuple[HealthCheckExpr, ...], Field("How objects of kinds with rules of their own are.")
+    ] = ()
     suspend: Annotated[bool, Field("Neither sync nor heal; everything stays as it is.")] = False
     secret_ref: Annotated[
         SecretReference | None,

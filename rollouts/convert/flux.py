@@ -19,11 +19,10 @@ _KNOWN = frozenset(
     for name in (
         *("sourceRef", "path", "prune", "timeout", "suspend", "targetNamespace", "namePrefix", "nameSuffix"),
         *("commonMetadata", "components", "patches", "images", "postBuild", "decryption"),
-        *("interval", "wait", "healthChecks", "deletionPolicy", "dependsOn"),
+        *("interval", "wait", "healthChecks", "deletionPolicy", "dependsOn", "healthCheckExprs"),
     )
 )
 _REMEDIES = {
-    "spec.healthCheckExprs": "health follows the rules of kstatus",
     "spec.retryInterval": "what failed is tried again with back-off",
     "spec.force": "delete what cannot be changed in place by hand",
     "spec.serviceAccountName": "the controller applies with its own rights",
@@ -59,7 +58,7 @@ def convert(body: Mapping[str, Any], repositories: Repositories) -> tuple[list[d
         **({"deletionPolicy": "Delete"} if _goes_with_its_objects(spec) else {}),
         **({"suspend": True} if spec.get("suspend") or source.get("suspend") else {}),
         **{name: source[name] for name in ("secretRef", "verify") if source.get(name)},
-        **{name: spec[name] for name in ("postBuild", "decryption") if spec.get(name)},
+        **{name: spec[name] for name in ("postBuild", "decryption", "healthCheckExprs") if spec.get(name)},
     }
     return [application(deployment.metadata(body), converted)], losses
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rollouts.api.application import HealthCheckExpr
 from rollouts.api.meta import APPLICATION_GROUP, POD_TEMPLATE_HASH_LABEL, Names
-from rollouts.gitops import health, options
+from rollouts.gitops import expressions, health, options
 from rollouts.gitops.health import Health
 from rollouts.gitops.manifests import ObjectKey
 from rollouts.gitops.options import Options
@@ -90,10 +91,18 @@ def key_of(body: Body) -> ObjectKey:
     return ObjectKey(group, body["kind"], metadata.get("namespace", ""), metadata["name"])
 
 
-def trim(body: Body, names: Names) -> Live:
-    """What is kept of an object."""
+def owner_of(body: Body, names: Names) -> tuple[str, str]:
+    """Namespace and name of the Application in its labels; empty without one."""
+    labels = body["metadata"].get("labels") or {}
+    return (
+        labels.get(names.application_namespace_label, ""),
+        labels.get(names.application_name_label, ""),
+    )
+
+
+def trim(body: Body, names: Names, rules: Iterable[HealthCheckExpr] = ()) -> Live:
+    """What is kept of an object; `rules` say how kinds are that have rules of their own."""
     metadata = body["metadata"]
-    labels = metadata.get("labels") or {}
     managed = metadata.get("managedFields") or ()
     tree = _project(_owned_fields(managed), body)
     selected_hash = _hold_selector(tree, body, names)
@@ -103,11 +112,8 @@ def trim(body: Body, names: Names) -> Live:
         version=body["apiVersion"].rpartition("/")[2],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        owner=(
-            labels.get(names.application_namespace_label, ""),
-            labels.get(names.application_name_label, ""),
-        ),
-        health=health.of(body),
+        owner=owner_of(body, names),
+        health=_health(body, rules),
         owned=owned,
         owned_hash=hashlib.sha256(owned).hexdigest()[:16],
         usurped=_usurped(managed, body["kind"]),
@@ -121,6 +127,13 @@ def trim(body: Body, names: Names) -> Live:
         takes_from=_takes_from(body),
         foreign=_foreign(managed),
     )
+
+
+def _health(body: Body, rules: Iterable[HealthCheckExpr]) -> Health:
+    rule = expressions.rule_for(rules, body)
+    if rule is None or "deletionTimestamp" in body["metadata"]:
+        return health.of(body)
+    return expressions.judged(rule, body)
 
 
 def taken_over(managed: list[Body]) -> list[Body] | None:

@@ -20,7 +20,7 @@ from rollouts.api.application import (
     IgnoreDifference,
 )
 from rollouts.errors import SpecError
-from rollouts.gitops import ignoring, versions, windows
+from rollouts.gitops import expressions, ignoring, versions, windows
 
 NAME_LIMIT = 63
 SHORTEST_INTERVAL = timedelta(seconds=1)
@@ -58,6 +58,8 @@ def check(application: Application) -> None:
             raise SpecError(path, option, "is not supported", f"supported: {', '.join(sorted(SYNC_OPTIONS))}")
     for i, window in enumerate(spec.sync_policy.sync_windows):
         windows.check(window, f"spec.syncPolicy.syncWindows[{i}]")
+    for i, rule in enumerate(spec.health_check_exprs):
+        expressions.check(rule, f"spec.healthCheckExprs[{i}]")
     _check_ignored(spec.ignore_differences)
     if spec.interval < SHORTEST_INTERVAL:
         raise SpecError("spec.interval", str(spec.interval), "must be at least 1s")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rollouts.api.application import HealthCheckExpr
 from rollouts.api.meta import Names
 from rollouts.controller.cache import Change, Key, Record, Store
 from rollouts.errors import Conflict, NotFound, Rejected, RolloutsError, Transient
@@ -56,6 +57,7 @@ class LiveObjects:
         self._ring = ring
         self._kinds: dict[Resource, _Kind] = {}
         self._by_owner: dict[tuple[str, str], set[tuple[Resource, Key]]] = {}
+        self._rules: dict[Key, tuple[HealthCheckExpr, ...]] = {}
 
     async def run(self) -> None:
         """Stop the watches that nobody needs any more; for ever."""
@@ -84,6 +86,21 @@ class LiveObjects:
             if user in kind.users and resource not in needed:
                 kind.users.discard(user)
                 kind.unused_since = now
+
+    def judge(self, user: Key, rules: tuple[HealthCheckExpr, ...]) -> None:
+        """From now on objects of `user` are healthy by these rules; what is known of their kinds is read again."""
+        old = self._rules.get(user, ())
+        if rules == old:
+            return
+        self._rules.pop(user, None)
+        if rules:
+            self._rules[user] = rules
+        kinds = {rule.kind for rule in (*old, *rules)}
+        for resource, kind in tuple(self._kinds.items()):
+            if resource.kind in kinds and user in kind.users:
+                self._stop(resource, kind)
+                self._start(resource)
+                self._kinds[resource].users |= kind.users
 
     def waits_for(self, wanted: Iterable[Resource]) -> bool:
         """Whether one of the kinds has not been listed yet."""
@@ -125,15 +142,19 @@ class LiveObjects:
     def _stop_unused(self, now: float) -> None:
         for resource, kind in tuple(self._kinds.items()):
             if not kind.users and now - kind.unused_since > _UNUSED_SECONDS:
-                if kind.task:
-                    kind.task.cancel()
-                for record in kind.store:
-                    self._disown(resource, record)
-                del self._kinds[resource]
+                self._stop(resource, kind)
+
+    def _stop(self, resource: Resource, kind: _Kind) -> None:
+        if kind.task:
+            kind.task.cancel()
+        for record in kind.store:
+            self._disown(resource, record)
+        del self._kinds[resource]
 
     def _trim(self, body: Mapping[str, Any], old: Record[Live] | None) -> Live:
         del old
-        return live.trim(body, self._names)
+        owner = Key(*live.owner_of(body, self._names))
+        return live.trim(body, self._names, self._rules.get(owner, ()))
 
     async def _watch(self, resource: Resource, kind: _Kind) -> None:
         failures = 0

@@ -155,6 +155,7 @@ class Reconciler:
         known = inventory.parse(application.status.inventory)
         placed = await self.places.placed(application, rendered, known)
         self.live.need(key, placed.watched)
+        self.live.judge(key, application.spec.health_check_exprs)
         if self.live.waits_for(placed.watched):
             return NOTHING_MORE  # Rung when the kinds are listed.
         snapshot = self._complete(key, replace(snapshot, inventory=known), placed, problem, memory)
@@ -367,6 +368,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self.memories.pop(key, None)
         self.repositories.forget(key)
+        self.live.judge(key, ())
         self.live.need(key, ())
         self.dependencies.set(key, ())
 
