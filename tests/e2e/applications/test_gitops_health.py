@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from rollouts import sandbox
-from tests.e2e.applications.harness import App, Checkout, config_map
+from tests.api.harness import eventually
+from tests.e2e.applications.harness import App, Checkout, condition, config_map
 
 pytestmark = pytest.mark.e2e
 
@@ -23,8 +24,11 @@ async def test_a_revision_is_good_when_the_expressions_say_so(
     await app.create(repository.file_url, healthCheckExprs=rule("data.state == 'ready'"))
 
     async with app.bench.controller(git_cache_dir=tmp_path / "git"):
-        waits = await app.says("Ready", "Unknown", "Progressing")
-        assert "ConfigMap" in waits["message"]
+
+        async def waits() -> bool:
+            return "waits for ConfigMap" in condition(await app.status(), "Ready").get("message", "")
+
+        await eventually(waits)
         # the same object by other rules
         await app.patch(
             {"spec": {"healthCheckExprs": rule("data.state == 'starting'", "data.state == 'broken'")}}
