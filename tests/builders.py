@@ -20,6 +20,8 @@ from rollouts.api.strategy import (
     CanaryStep,
     CanaryStrategy,
     OnTimeout,
+    RecreateStrategy,
+    RollingUpdateStrategy,
     RolloutAnalysis,
     RolloutAnalysisBackground,
     RolloutPause,
@@ -80,23 +82,41 @@ def blue_green(**fields: Any) -> BlueGreenStrategy:
     return BlueGreenStrategy(active_service=fields.pop("active_service", "active"), **fields)
 
 
+def rolling_update(**fields: Any) -> RollingUpdateStrategy:
+    return RollingUpdateStrategy(**fields)
+
+
+def recreate(**fields: Any) -> RecreateStrategy:
+    return RecreateStrategy(**fields)
+
+
+Strategy = CanaryStrategy | BlueGreenStrategy | RollingUpdateStrategy | RecreateStrategy
+
+
+def _chosen(strategy: Strategy) -> RolloutStrategy:
+    match strategy:
+        case CanaryStrategy():
+            return RolloutStrategy(canary=strategy)
+        case BlueGreenStrategy():
+            return RolloutStrategy(blue_green=strategy)
+        case RollingUpdateStrategy():
+            return RolloutStrategy(rolling_update=strategy)
+        case RecreateStrategy():
+            return RolloutStrategy(recreate=strategy)
+
+
 def rollout(
-    strategy: CanaryStrategy | BlueGreenStrategy,
+    strategy: Strategy,
     *,
     replicas: int = 4,
     name: str = "web",
     annotations: Mapping[str, str] | None = None,
     **fields: Any,
 ) -> Rollout:
-    is_canary = isinstance(strategy, CanaryStrategy)
-    both = RolloutStrategy(
-        canary=strategy if isinstance(strategy, CanaryStrategy) else None,
-        blue_green=None if is_canary else strategy,  # type: ignore[arg-type]
-    )
     spec = RolloutSpec(
         selector=fields.pop("selector", LabelSelector(match_labels={"app": name})),
         template=pod_template("v1", name),
-        strategy=both,
+        strategy=_chosen(strategy),
         replicas=replicas,
         **fields,
     )

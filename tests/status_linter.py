@@ -89,7 +89,7 @@ def _lint_counts(rollout: Rollout, conditions: dict[str, Condition]) -> None:
     assert status.available_replicas <= status.ready_replicas
     assert status.selector
     weights = status.canary.weights
-    if rollout.spec.strategy.canary:
+    if rollout.spec.strategy.blue_green is None:
         assert weights is not None
         assert weights.canary.weight + weights.stable.weight == 100
     else:

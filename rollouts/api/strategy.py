@@ -246,10 +246,58 @@ class BlueGreenStrategy:
 
 
 @dataclass(frozen=True, slots=True)
+class RollingUpdateStrategy:
+    """Replace the pods a few at a time, as a Deployment does (ours)."""
+
+    max_surge: Annotated[
+        IntOrString,
+        Field(
+            "Pods allowed above the replicas during an update: count or percentage, rounded up.",
+            percent=True,
+            minimum=0,
+        ),
+    ] = "25%"
+    max_unavailable: Annotated[
+        IntOrString,
+        Field(
+            "Pods allowed to be missing during an update: count or percentage, rounded down.",
+            percent=True,
+            minimum=0,
+        ),
+    ] = "25%"
+    analysis: Annotated[RolloutAnalysisBackground | None, Field("Analysis during the update.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecreateStrategy:
+    """End all old pods before the first new one starts, as a Deployment does (ours)."""
+
+    analysis: Annotated[RolloutAnalysisBackground | None, Field("Analysis during the update.")] = None
+
+
+class StrategyType(StrEnum):
+    """`strategy.type` of a Deployment."""
+
+    ROLLING_UPDATE = "RollingUpdate"
+    RECREATE = "Recreate"
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutStrategy:
     RULES = (
-        Rule("has(self.canary) != has(self.blueGreen)", "exactly one of canary and blueGreen must be set"),
+        Rule(
+            "[has(self.canary), has(self.blueGreen), "
+            "has(self.rollingUpdate) || (has(self.type) && self.type == 'RollingUpdate'), "
+            "has(self.recreate) || (has(self.type) && self.type == 'Recreate')].exists_one(x, x)",
+            "exactly one of canary, blueGreen, rollingUpdate and recreate must be set",
+        ),
     )
 
     canary: Annotated[CanaryStrategy | None, Field("Step by step.")] = None
     blue_green: Annotated[BlueGreenStrategy | None, Field("Side by side, then switch.")] = None
+    rolling_update: Annotated[RollingUpdateStrategy | None, Field("A few pods at a time.")] = None
+    recreate: Annotated[RecreateStrategy | None, Field("The old pods first, then the new ones.")] = None
+    type: Annotated[
+        StrategyType | None,
+        Field("As in a Deployment: RollingUpdate stands for rollingUpdate, Recreate for recreate."),
+    ] = None

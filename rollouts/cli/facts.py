@@ -20,6 +20,13 @@ from rollouts.errors import SpecError
 
 Object = Mapping[str, Any]
 
+_STRATEGIES = {
+    "canary": "Canary",
+    "blueGreen": "BlueGreen",
+    "rollingUpdate": "RollingUpdate",
+    "recreate": "Recreate",
+}
+
 
 class Role(StrEnum):
     """What a ReplicaSet is to its Rollout."""
@@ -100,13 +107,15 @@ def is_fully_promoted(rollout: Object) -> bool:
 
 
 def is_canary(rollout: Object) -> bool:
-    return dig(rollout, "spec", "strategy", "canary") is not None
+    """Versions are told apart by pods, not by what a Service selects."""
+    return dig(rollout, "spec", "strategy", "blueGreen") is None
 
 
 def strategy(rollout: Object) -> str:
-    if is_canary(rollout):
-        return "Canary"
-    return "BlueGreen" if dig(rollout, "spec", "strategy", "blueGreen") is not None else "-"
+    """As kubectl shows it; a `type` alone is that of a Deployment."""
+    given = dig(rollout, "spec", "strategy") or {}
+    named = next((name for name in _STRATEGIES if given.get(name) is not None), "")
+    return _STRATEGIES.get(named) or str(given.get("type") or "-")
 
 
 def steps(rollout: Object, now: datetime) -> tuple[Step, ...]:

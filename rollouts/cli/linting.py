@@ -25,9 +25,8 @@ from rollouts.api.application import Application, ApplicationSpec
 from rollouts.api.experiment import Experiment, ExperimentSpec
 from rollouts.api.meta import APPLICATION_GROUP, DEFAULT_GROUP, ObjectMeta
 from rollouts.api.rollout import Rollout, RolloutSpec
-from rollouts.api.strategy import RolloutAnalysis
 from rollouts.cli.facts import dig
-from rollouts.delivery import explain, validate, view, workload
+from rollouts.delivery import explain, rolling, validate, view, workload
 from rollouts.delivery.experiments import analyses as experiment_analyses
 from rollouts.delivery.experiments import explain as experiments_in_words
 from rollouts.delivery.experiments import validate as experiments
@@ -346,14 +345,7 @@ def _service_names(spec: RolloutSpec) -> tuple[str, ...]:
 
 def references(spec: RolloutSpec) -> Iterator[AnalysisTemplateRef]:
     """The templates that a Rollout names."""
-    canary, blue_green = spec.strategy.canary, spec.strategy.blue_green
-    analyses: list[RolloutAnalysis | None] = []
-    if canary:
-        analyses.extend((canary.analysis, *(step.analysis for step in canary.steps)))
-    if blue_green:
-        analyses.extend((blue_green.pre_promotion_analysis, blue_green.post_promotion_analysis))
-    analyses.append(spec.bake.analysis if spec.bake else None)
-    return (ref for analysis in analyses if analysis for ref in analysis.templates)
+    return (ref for analysis in rolling.analyses(spec) for ref in analysis.templates)
 
 
 def _finding(manifest: Manifest, path: str, problem: str) -> Finding:

@@ -14,6 +14,7 @@ from rollouts.controller.cache import Store
 from rollouts.controller.experiments.records import KnownExperiment
 from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.runs import KnownRun
+from rollouts.delivery import rolling
 
 __all__ = ["analysis_runs", "experiments", "rollouts"]
 
@@ -41,7 +42,7 @@ def rollouts(store: Store[KnownRollout | Malformed]) -> Iterator[GaugeMetricFami
             phases.add_metric((*where, strategy, candidate), candidate is phase)
         for name, count in _counts(rollout).items():
             counts[name].add_metric(where, count)
-        if rollout.spec.strategy.canary:
+        if rollout.spec.strategy.blue_green is None:
             desired.add_metric(where, _desired_weight(rollout))
             weights = rollout.status.canary.weights
             actual.add_metric(where, weights.canary.weight if weights else 0)
@@ -110,11 +111,11 @@ def _counts(rollout: Rollout) -> dict[str, int]:
 
 
 def _strategy(rollout: Rollout) -> str:
-    return "canary" if rollout.spec.strategy.canary else "blueGreen"
+    return next(iter(rolling.chosen(rollout.spec.strategy)), "")
 
 
 def _desired_weight(rollout: Rollout) -> int:
-    canary, status = rollout.spec.strategy.canary, rollout.status
+    canary, status = rolling.as_canary(rollout.spec.strategy), rollout.status
     index = status.current_step_index
     if canary is None or status.abort or status.stable_rs == status.current_pod_hash:
         return 0

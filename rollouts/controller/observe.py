@@ -12,15 +12,14 @@ from datetime import datetime
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names
 from rollouts.api.rollout import RolloutSpec
-from rollouts.api.rollout_status import ConfigCopy
-from rollouts.api.strategy import RolloutAnalysis
+from rollouts.api.rollout_status import ConfigCopy, Phase
 from rollouts.controller import records
 from rollouts.controller.cache import Key, Record, Store
 from rollouts.controller.experiments.records import KnownExperiment
 from rollouts.controller.links import Links
 from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.runs import KnownRun
-from rollouts.delivery import configs, snapshot
+from rollouts.delivery import configs, rolling, snapshot
 from rollouts.delivery import workload as workloads
 from rollouts.delivery.snapshot import Snapshot
 from rollouts.errors import SpecError
@@ -115,7 +114,17 @@ def with_copies(
 
 
 def needs_pods(known: KnownRollout, now: datetime) -> bool:
-    """A restart is due and not carried out yet."""
+    """A restart is due and not carried out yet, or no pod may start before others are gone."""
+    return _is_restart_due(known, now) or _is_being_recreated(known)
+
+
+def _is_being_recreated(known: KnownRollout) -> bool:
+    status, is_seen = known.status, known.status.observed_generation == str(known.metadata.generation)
+    is_settled = is_seen and status.phase is Phase.HEALTHY and status.stable_rs == status.current_pod_hash
+    return rolling.recreated(known.rollout.spec.strategy) is not None and not is_settled
+
+
+def _is_restart_due(known: KnownRollout, now: datetime) -> bool:
     restart_at = known.rollout.spec.restart_at
     return restart_at is not None and restart_at <= now and known.rollout.status.restarted_at != restart_at
 
@@ -186,16 +195,4 @@ def template_key(ref: AnalysisTemplateRef, namespace: str) -> Key:
 
 
 def _references(spec: RolloutSpec) -> Iterator[AnalysisTemplateRef]:
-    return (ref for analysis in _analyses(spec) for ref in analysis.templates)
-
-
-def _analyses(spec: RolloutSpec) -> Iterator[RolloutAnalysis]:
-    canary, blue_green = spec.strategy.canary, spec.strategy.blue_green
-    if canary:
-        yield from (step.analysis for step in canary.steps if step.analysis)
-        if canary.analysis:
-            yield canary.analysis
-    if spec.bake and spec.bake.analysis:
-        yield spec.bake.analysis
-    if blue_green:
-        yield from (a for a in (blue_green.pre_promotion_analysis, blue_green.post_promotion_analysis) if a)
+    return (ref for analysis in rolling.analyses(spec) for ref in analysis.templates)

@@ -156,7 +156,7 @@ class Reconciler:
         return True
 
     async def _pods(self, record: Record[Any], rollout: Rollout) -> tuple[snapshot.Pod, ...]:
-        """Pods of all ReplicaSets of a Rollout, listed live: for a restart, and when they change their role."""
+        """Pods of all ReplicaSets of a Rollout that are not over, listed live where `observe` asks for them."""
         sets = {r.uid: r.value.pod_template_hash for r in self.stores.replica_sets.owned_by(record.uid)}
         selector = ",".join(f"{k}={v}" for k, v in rollout.spec.selector.match_labels.items())
         listed = await self.writer.kube.list(resources.POD, record.key.namespace, label_selector=selector)
@@ -166,7 +166,8 @@ class Reconciler:
 def _pod(body: Mapping[str, Any], sets: Mapping[str, str]) -> snapshot.Pod | None:
     metadata = body["metadata"]
     owner = next((o["uid"] for o in metadata.get("ownerReferences") or () if o.get("controller")), "")
-    if owner not in sets:
+    ended = (body.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    if owner not in sets or ended:
         return None
     conditions = (body.get("status") or {}).get("conditions") or ()
     return snapshot.Pod(

@@ -1,4 +1,4 @@
-"""A Deployment as the spec of a Rollout: the same pods, and a canary without steps for its rolling update.
+"""A Deployment as the spec of a Rollout: the same pods, and the same way to replace them.
 
 Called by `manifests` for plain Deployments, and by `flagger` for the target of a Canary.
 """
@@ -31,9 +31,15 @@ def spec(deployment: Mapping[str, Any]) -> dict[str, Any]:
 
 def rolling(deployment: Mapping[str, Any]) -> dict[str, Any]:
     """How many pods may be missing or too many during an update; the defaults are the same."""
-    strategy = (deployment.get("spec") or {}).get("strategy") or {}
-    limits = strategy.get("rollingUpdate") or {}
+    limits = _strategy(deployment).get("rollingUpdate") or {}
     return {name: limits[name] for name in ("maxSurge", "maxUnavailable") if limits.get(name) is not None}
+
+
+def strategy(deployment: Mapping[str, Any]) -> dict[str, Any]:
+    """Its own strategy, which means the same here."""
+    if _strategy(deployment).get("type") == "Recreate":
+        return {"recreate": {}}
+    return {"rollingUpdate": rolling(deployment)}
 
 
 def metadata(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,7 +57,15 @@ def metadata(body: Mapping[str, Any]) -> dict[str, Any]:
 def losses(deployment: Mapping[str, Any]) -> Iterator[Loss]:
     name = f"Deployment {deployment['metadata']['name']}"
     yield from unread(name, deployment, _KNOWN, {})
-    strategy = (deployment.get("spec") or {}).get("strategy") or {}
-    if strategy.get("type") == "Recreate":
+
+
+def side_by_side(deployment: Mapping[str, Any]) -> Iterator[Loss]:
+    """For whoever gives it another strategy."""
+    if _strategy(deployment).get("type") == "Recreate":
         problem = "has no counterpart: old and new pods run side by side during an update"
-        yield Loss(name, "spec.strategy.type", problem)
+        yield Loss(f"Deployment {deployment['metadata']['name']}", "spec.strategy.type", problem)
+
+
+def _strategy(deployment: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (deployment.get("spec") or {}).get("strategy") or {}
+    return found

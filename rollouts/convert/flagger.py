@@ -107,7 +107,12 @@ def convert(
         _rollout(canary, found, api_version),
     ]
     losses = [*unread(canary.title, {"spec": canary.spec}, _KNOWN, _REMEDIES), *found.losses]
-    return objects, [*losses, *_scaled_away(canary), *deployment.losses(canary.target)]
+    return objects, [
+        *losses,
+        *_scaled_away(canary),
+        *deployment.losses(canary.target),
+        *deployment.side_by_side(canary.target),
+    ]
 
 
 def target_name(body: Mapping[str, Any]) -> str:

@@ -70,7 +70,7 @@ def _rollout(body: Mapping[str, Any], api_version: str) -> Mapping[str, Any]:
         "apiVersion": api_version,
         "kind": "Rollout",
         "metadata": deployment.metadata(body),
-        "spec": {**deployment.spec(body), "strategy": {"canary": deployment.rolling(body)}},
+        "spec": {**deployment.spec(body), "strategy": deployment.strategy(body)},
     }
 
 

@@ -21,7 +21,7 @@ from rollouts.api.strategy import (
     RolloutAnalysis,
 )
 from rollouts.api.webhook import Webhook
-from rollouts.delivery import configs, replicas, webhooks
+from rollouts.delivery import configs, replicas, rolling, webhooks
 from rollouts.delivery.replicas import Pair
 
 Templates = Mapping[AnalysisTemplateRef, AnalysisTemplateSpec]
@@ -47,7 +47,7 @@ class Explanation:
 
 def explain(spec: RolloutSpec, templates: Templates) -> Explanation:
     """`templates` holds every template that the spec names, directly or through others."""
-    canary, blue_green = spec.strategy.canary, spec.strategy.blue_green
+    canary, blue_green = rolling.as_canary(spec.strategy), spec.strategy.blue_green
     if canary is not None:
         return _canary(spec, canary, templates)
     assert blue_green is not None  # validate admits no strategy without one of them
@@ -72,6 +72,8 @@ def _canary(spec: RolloutSpec, canary: CanaryStrategy, templates: Templates) -> 
     everybody = any(pair.stable == 0 for pair in _pairs(spec, canary))
     goal = "is promoted" if everybody else "reaches 100 %"
     notes = [*_held(spec), *_patient(canary.steps)]
+    if rolling.recreated(spec.strategy):
+        notes.append("serves nobody between the old pods and the new ones")
     if canary.analysis is not None:
         start = canary.analysis.starting_step or 0
         notes.append(_beside(canary.analysis, start, sum(passed[start:], _NONE), templates, ended=not waits))

@@ -26,6 +26,7 @@ from rollouts.delivery import (
     phase,
     podmetadata,
     progress,
+    recreate,
     restart,
     runs,
     services,
@@ -55,7 +56,7 @@ def decide(snapshot: Snapshot) -> Plan:
     planned = _sizes(seen, draft.status)
     restarting = restart.due(seen, draft.status, planned)
     is_at_the_end = seen.canary is None or canary.weight(seen, draft.status) == 100
-    draft, blocked_on = _walked(seen, draft, planned)
+    draft, blocked_on = _walked(seen, recreate.waiting(seen, draft) if seen.recreates else draft, planned)
     baking = None
     if is_at_the_end and blocked_on is None:
         draft, baking = _completed(seen, draft)
@@ -84,6 +85,8 @@ def _begun(seen: View) -> Draft:
 
 
 def _sizes(seen: View, now: RolloutStatus) -> Sets:
+    if seen.recreates:
+        return recreate.sizes(seen, now)
     return bluegreen.sizes(seen, seen.blue_green, now) if seen.blue_green else canary.sizes(seen, now)
 
 

@@ -20,7 +20,7 @@ from rollouts.api.meta import (
 )
 from rollouts.api.rollout_status import RolloutAnalysisRunStatus, RolloutStatus
 from rollouts.api.strategy import RolloutAnalysis
-from rollouts.delivery import events, templates
+from rollouts.delivery import events, rolling, templates
 from rollouts.delivery.actions import CreateAnalysisRun, DeleteAnalysisRun, Event, TerminateAnalysisRun
 from rollouts.delivery.snapshot import AnalysisRun
 from rollouts.delivery.view import View
@@ -64,7 +64,7 @@ class Slot:
 def slots(view: View) -> Iterator[Slot]:
     """Every place of the spec, in the order of the spec."""
     if view.canary:
-        at = "spec.strategy.canary"
+        at = rolling.path(view.spec.strategy)
         if view.canary.analysis:
             yield Slot(RunType.BACKGROUND, view.canary.analysis, f"{at}.analysis")
         for index, step in enumerate(view.steps):

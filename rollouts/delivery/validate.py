@@ -15,7 +15,7 @@ from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
 from rollouts.api.parse import format_duration
 from rollouts.api.selector import LabelSelector, LabelSelectorRequirement
 from rollouts.api.strategy import CanaryStep, PodTemplateMetadata
-from rollouts.delivery import runs, templates, webhooks
+from rollouts.delivery import rolling, runs, templates, webhooks
 from rollouts.delivery.view import View
 from rollouts.errors import SpecError
 
@@ -48,9 +48,11 @@ def _is_given_up(seen: View) -> bool:
 
 
 def _strategy(seen: View) -> Iterator[SpecError]:
-    if (seen.canary is None) == (seen.blue_green is None):
-        both = "both are set" if seen.canary else "neither is set"
-        yield SpecError("spec.strategy", None, both, "set exactly one of canary and blueGreen")
+    chosen = rolling.chosen(seen.spec.strategy)
+    if len(chosen) != 1:
+        given = f"{' and '.join(chosen)} are set" if chosen else "none is set"
+        remedy = "set exactly one of canary, blueGreen, rollingUpdate and recreate"
+        yield SpecError("spec.strategy", None, given, remedy)
 
 
 def _selector(seen: View) -> Iterator[SpecError]:
@@ -112,7 +114,7 @@ def _roles(seen: View) -> Iterator[tuple[str, PodTemplateMetadata | None]]:
 def _canary(seen: View) -> Iterator[SpecError]:
     if seen.canary is None:
         return
-    at = "spec.strategy.canary"
+    at = rolling.path(seen.spec.strategy)
     if seen.canary.max_surge in (0, "0%") and seen.canary.max_unavailable in (0, "0%"):
         yield SpecError(
             f"{at}.maxSurge", seen.canary.max_surge, "maxUnavailable is zero too", "allow one of them to be 1"

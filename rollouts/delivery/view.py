@@ -16,7 +16,7 @@ from rollouts.api.podtemplate import fnv32a, safe_encode
 from rollouts.api.rollout import RolloutSpec
 from rollouts.api.rollout_status import PauseCondition, PauseReason, RolloutStatus
 from rollouts.api.strategy import BlueGreenStrategy, CanaryStep, CanaryStrategy
-from rollouts.delivery import replicas, sets
+from rollouts.delivery import replicas, rolling, sets
 from rollouts.delivery.events import Fact
 from rollouts.delivery.replicas import Limits
 from rollouts.delivery.sets import Sets
@@ -49,6 +49,8 @@ class View:
     revision: int
     now: datetime
     """The snapshot's now as a status will read back: whole seconds."""
+    canary: CanaryStrategy | None
+    """The canary, or the rolling update or recreation as one without steps."""
     step_hash: str
     """Identifies the steps of a canary; empty for blue-green."""
 
@@ -69,8 +71,8 @@ class View:
         return self.snapshot.rollout.status
 
     @property
-    def canary(self) -> CanaryStrategy | None:
-        return self.spec.strategy.canary
+    def recreates(self) -> bool:
+        return rolling.recreated(self.spec.strategy) is not None
 
     @property
     def blue_green(self) -> BlueGreenStrategy | None:
@@ -132,7 +134,8 @@ class Draft:
 def of(snapshot: Snapshot) -> View:
     sorted_sets = sets.sort(snapshot)
     revision = sets.revision(sorted_sets, snapshot.rollout.status)
-    return View(snapshot, sorted_sets, revision, stamp(snapshot.now), _step_hash(snapshot))
+    canary = rolling.as_canary(snapshot.rollout.spec.strategy)
+    return View(snapshot, sorted_sets, revision, stamp(snapshot.now), canary, _step_hash(canary))
 
 
 def mode(view: View, status: RolloutStatus) -> Mode:
@@ -167,8 +170,7 @@ def pause(status: RolloutStatus, reason: PauseReason) -> PauseCondition | None:
     return next((p for p in status.pause_conditions if p.reason == reason), None)
 
 
-def _step_hash(snapshot: Snapshot) -> str:
-    canary = snapshot.rollout.spec.strategy.canary
+def _step_hash(canary: CanaryStrategy | None) -> str:
     if canary is None:
         return ""
     steps = [dump(step) for step in canary.steps]

@@ -24,7 +24,7 @@ from rollouts.api.parse import timestamp
 from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import ConfigCopy, RolloutStatus
 from rollouts.api.strategy import PodTemplateMetadata
-from rollouts.delivery import actions, plan, podmetadata
+from rollouts.delivery import actions, plan, podmetadata, rolling
 from rollouts.delivery.actions import Plan
 from rollouts.delivery.snapshot import (
     AnalysisRun,
@@ -155,7 +155,7 @@ class Cluster:
             analysis_runs=tuple(self.runs.values()),
             templates=dict(self.templates),
             fast_rollback=self.fast_rollback,
-            pods=self.pods() if due else (),
+            pods=self.pods() if due or rolling.recreated(rollout.spec.strategy) else (),
             workload=self.workload,
             webhook_answers=dict(self.answers),
             wanted_copies=self.wanted_copies,

@@ -16,7 +16,7 @@ from datetime import timedelta
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateSpec
 from rollouts.api.rollout import Bake, Rollout
 from rollouts.api.rollout_status import Phase, RolloutStatus
-from rollouts.api.strategy import BlueGreenStrategy, CanaryStep, CanaryStrategy, OnTimeout
+from rollouts.api.strategy import CanaryStep, OnTimeout
 from rollouts.api.webhook import Webhook, WebhookType
 from rollouts.delivery import actions, replicas, view
 from rollouts.delivery.snapshot import Snapshot
@@ -28,7 +28,8 @@ PHASES = (AnalysisPhase.SUCCESSFUL, AnalysisPhase.FAILED, AnalysisPhase.ERROR, A
 
 
 def random_rollout(rng: random.Random) -> Rollout:
-    strategy = _random_canary(rng) if rng.random() < 0.6 else _random_blue_green(rng)
+    makers = (_random_canary, _random_blue_green, _random_rolling_update, _random_recreate)
+    strategy = rng.choices(makers, (50, 35, 5, 10))[0](rng)
     return builders.rollout(
         strategy,
         replicas=rng.choice((0, 1, 1, 2, 3, 4, 5, 10)),
@@ -47,7 +48,7 @@ def _random_bake(rng: random.Random) -> Bake:
     return builders.bake(seconds, analysis)
 
 
-def _random_canary(rng: random.Random) -> CanaryStrategy:
+def _random_canary(rng: random.Random) -> builders.Strategy:
     surge, unavailable = rng.choice((("25%", "25%"), (1, 0), (0, 1), ("100%", 0), (2, 1), ("10%", "10%")))
     background = builders.background("success-rate", starting_step=rng.choice((None, 1)))
     return builders.canary(
@@ -68,6 +69,16 @@ def _random_webhooks(rng: random.Random) -> tuple[Webhook, ...]:
     return tuple(Webhook(kind.value, "http://gate/", kind, retries=rng.choice((0, 2))) for kind in kinds)
 
 
+def _random_rolling_update(rng: random.Random) -> builders.Strategy:
+    surge, unavailable = rng.choice((("25%", "25%"), (1, 0), (0, 1), ("100%", 0)))
+    analysis = builders.background("success-rate") if rng.random() < 0.5 else None
+    return builders.rolling_update(max_surge=surge, max_unavailable=unavailable, analysis=analysis)
+
+
+def _random_recreate(rng: random.Random) -> builders.Strategy:
+    return builders.recreate(analysis=builders.background("success-rate") if rng.random() < 0.5 else None)
+
+
 def _random_step(rng: random.Random) -> CanaryStep:
     kind = rng.random()
     if kind < 0.55:
@@ -79,7 +90,7 @@ def _random_step(rng: random.Random) -> CanaryStep:
     return builders.analyse("success-rate")
 
 
-def _random_blue_green(rng: random.Random) -> BlueGreenStrategy:
+def _random_blue_green(rng: random.Random) -> builders.Strategy:
     automatic = rng.random() < 0.6
     timeout = None if automatic or rng.random() < 0.5 else timedelta(seconds=60)
     return builders.blue_green(
@@ -143,9 +154,11 @@ class Driver:
         cluster.act(action)
         if not isinstance(action, actions.PatchReplicaSet | actions.CreateReplicaSet):
             return
-        if seen.rollout.spec.strategy.canary is None:
+        if seen.rollout.spec.strategy.blue_green is not None:
             self._check_active(seen, before)
             return
+        if view.of(seen).recreates:
+            self._check_alone(before)
         assert self._total() <= max(total, bounds.most), f"above the surge: {action}"
         floor = min(available, bounds.fewest)
         assert self._available() >= floor, f"below what must be available: {action}"
@@ -159,6 +172,13 @@ class Driver:
         if active is not None:
             floor = min(before.get(active.hash, 0), seen.rollout.spec.replicas)
             assert active.replicas >= floor, "the active set is scaled down"
+
+    def _check_alone(self, before: dict[str, int]) -> None:
+        """A set grows only when no other has pods."""
+        for rs in self.cluster.sets.values():
+            if rs.replicas > before.get(rs.hash, 0):
+                others = [other for other in self.cluster.sets.values() if other is not rs]
+                assert not any(other.pods or other.replicas for other in others), "two versions run"
 
     def _total(self) -> int:
         return sum(rs.replicas for rs in self.cluster.sets.values())
@@ -377,7 +397,7 @@ class Driver:
         replicas = cluster.rollout.spec.replicas
         if not cluster.status.abort or cluster.size(stable) != replicas:
             return False
-        if cluster.rollout.spec.strategy.canary is not None:
+        if cluster.rollout.spec.strategy.blue_green is None:
             return set(cluster.sizes()) <= {stable}
         return replicas == 0 or cluster.selected("active") == stable
 

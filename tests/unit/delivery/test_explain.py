@@ -104,6 +104,11 @@ def told(subject: Rollout) -> str:
                 "and can still go back; analyses the first deployment, too"
             ),
         ),
+        (rollout(builders.rolling_update()), "reaches 100 % as fast as pods become ready"),
+        (
+            rollout(builders.recreate(), min_ready_seconds=5),
+            ("reaches 100 % after 5 s at the earliest; serves nobody between the old pods and the new ones"),
+        ),
         (rollout(blue_green()), "switches users over as fast as pods become ready"),
         (
             rollout(blue_green(auto_promotion_seconds=60, pre_promotion_analysis=analysis("success-rate"))),

@@ -107,12 +107,12 @@ FAULTS: dict[str, tuple[Callable[[], FakeCluster], str, str]] = {
     "no strategy": (
         lambda: _edited(strategy=RolloutStrategy()),
         "spec.strategy",
-        "neither is set; set exactly one of canary and blueGreen",
+        "none is set; set exactly one of canary",
     ),
     "both strategies": (
         lambda: _edited(strategy=RolloutStrategy(canary=canary(), blue_green=blue_green())),
         "spec.strategy",
-        "both are set",
+        "canary and blueGreen are set",
     ),
     "empty selector": (
         lambda: _edited(selector=LabelSelector()),
