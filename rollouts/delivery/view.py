@@ -153,7 +153,7 @@ def mode(view: View, status: RolloutStatus) -> Mode:
 
 def is_analysed(view: View, status: RolloutStatus) -> bool:
     """Analyses have a say in how the update goes on."""
-    return mode(view, status) in (Mode.STEPPING, Mode.PROVING)
+    return not status.abort and mode(view, status) in (Mode.STEPPING, Mode.PROVING)
 
 
 def is_fast_rollback(view: View) -> bool:

@@ -64,6 +64,15 @@ def test_the_next_version_after_a_failure_is_a_first_deployment_again() -> None:
     assert cluster.status.stable_rs == "hash-v2"
 
 
+def test_an_aborted_first_deployment_waits_for_nobody() -> None:
+    cluster = first(STEPS)
+    cluster.abort()
+    cluster.finish_run("web-hash-v1-1-2", AnalysisPhase.INCONCLUSIVE)
+    cluster.run()
+
+    assert (cluster.status.phase, cluster.status.pause_conditions) == (Phase.DEGRADED, ())
+
+
 def test_a_retry_analyses_again() -> None:
     cluster = first(STEPS)
     cluster.finish_run("web-hash-v1-1-2", AnalysisPhase.FAILED)
