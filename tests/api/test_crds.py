@@ -30,8 +30,11 @@ async def kubectl(cluster: sandbox.Sandbox, bench: Bench, *words: str) -> str:
 @pytest.mark.parametrize(
     ("strategy", "problem"),
     [
-        ({}, "exactly one of canary and blueGreen must be set"),
-        ({"canary": {}, "blueGreen": {"activeService": "web"}}, "exactly one of canary and blueGreen"),
+        ({}, "exactly one of canary, blueGreen, rollingUpdate and recreate must be set"),
+        (
+            {"canary": {}, "blueGreen": {"activeService": "web"}},
+            "exactly one of canary, blueGreen, rollingUpdate and recreate",
+        ),
         (steps({"setWeight": 20, "pause": {}}), "a step has exactly one of"),
         (steps({}), "a step has exactly one of"),
         (steps({"setWeight": 101}), "should be less than or equal to 100"),

@@ -110,7 +110,7 @@ def test_rules_of_the_models_are_checked_by_the_api_server() -> None:
     strategy = _rollout_spec()["strategy"]
 
     assert [v["message"] for v in strategy["x-kubernetes-validations"]] == [
-        "exactly one of canary and blueGreen must be set"
+        "exactly one of canary, blueGreen, rollingUpdate and recreate must be set"
     ]
 
 

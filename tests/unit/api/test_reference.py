@@ -30,7 +30,9 @@ def test_a_page_tells_type_limits_and_default_of_a_field() -> None:
 def test_a_page_tells_what_the_api_server_refuses() -> None:
     page = reference.page(crd.ROLLOUT)
 
-    assert "- `spec.strategy`: exactly one of canary and blueGreen must be set" in page
+    assert (
+        "- `spec.strategy`: exactly one of canary, blueGreen, rollingUpdate and recreate must be set" in page
+    )
 
 
 def test_every_kind_is_in_the_index() -> None:
