@@ -42,6 +42,10 @@ class Hashes:
     latest: str
 
 
+# Of the first revision the stable hash is empty, of the last one both are the same: no fault of a template.
+ANY_HASHES = Hashes(stable="stable", latest="latest")
+
+
 @dataclass(frozen=True, slots=True)
 class _Named:
     ref: AnalysisTemplateRef

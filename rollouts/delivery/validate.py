@@ -19,9 +19,6 @@ from rollouts.delivery import rolling, runs, templates, webhooks
 from rollouts.delivery.view import View
 from rollouts.errors import SpecError
 
-# Of the first revision the stable hash is empty, of the last one both are the same: no fault of a template.
-_ANY_HASHES = templates.Hashes(stable="stable", latest="latest")
-
 
 def fault(seen: View) -> SpecError | None:
     """The first fault, in the order in which a reader of the spec would meet it."""
@@ -233,7 +230,7 @@ def _bake(seen: View) -> Iterator[SpecError]:
 def _analyses(seen: View) -> SpecError | None:
     for slot in runs.slots(seen):
         try:
-            spec = templates.compose(seen.snapshot, slot.analysis, slot.path, _ANY_HASHES)
+            spec = templates.compose(seen.snapshot, slot.analysis, slot.path, templates.ANY_HASHES)
             metrics = templates.measurable(spec)
         except SpecError as error:
             return error

@@ -28,6 +28,7 @@ from tests.builders import (
     analyse,
     analysis,
     background,
+    bake,
     blue_green,
     canary,
     pause,
@@ -392,6 +393,16 @@ def test_a_comparison_of_hashes_is_no_fault_while_there_is_only_one_hash() -> No
     cluster.run()
 
     assert cluster.status.phase is Phase.HEALTHY
+
+
+def test_nor_while_the_first_deployment_bakes_with_it() -> None:
+    baking = bake(60, replace(analysis("compared"), args=HASHES))
+    first = rollout(canary(), bake=baking, analyze_initial_deploy=True)
+    cluster = FakeCluster(first, templates=TEMPLATES)
+    cluster.run()
+    cluster.tick(3600)
+
+    assert cluster.status.message.startswith("baking: waiting for AnalysisRun")
 
 
 def test_numbers_and_durations_may_be_arguments() -> None:
