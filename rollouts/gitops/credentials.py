@@ -22,6 +22,7 @@ __all__ = ["Credentials", "MissingError", "of_secret", "registry_login", "ssh_fi
 
 _SUFFICIENT = (
     "password",
+    "bearer",
     "identity",
     "authority",
     "certificate",
@@ -32,7 +33,8 @@ _SUFFICIENT = (
 _TOKEN_USER = "x-access-token"  # noqa: S105 - a user name; hosts look at the token only
 _NAMES = {
     "username": ("username",),
-    "password": ("password", "token", "bearerToken"),
+    "password": ("password", "token"),
+    "bearer": ("bearerToken",),
     "identity": ("identity", "sshPrivateKey"),
     "known_hosts": ("known_hosts",),
     "authority": ("ca.crt", "caFile"),
@@ -78,6 +80,8 @@ class Credentials:
     authority: str = ""
     certificate: str = ""
     key: str = ""
+    bearer: str = ""
+    """Sent as it is: `Authorization: Bearer …`."""
     app_id: str = ""
     app_installation: str = ""
     app_owner: str = ""

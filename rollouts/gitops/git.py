@@ -34,6 +34,8 @@ _SETTINGS = {
     "core.fsmonitor": "false",
     "credential.helper": "",
     "fetch.recurseSubmodules": "false",
+    # A pack is there as a whole or not at all; of one that is unpacked a cut line leaves commits without files.
+    "fetch.unpackLimit": "1",
     "gc.auto": "0",
     "http.lowSpeedLimit": "1000",
     "http.lowSpeedTime": "20",
@@ -131,6 +133,10 @@ class Git:
             # Scoped to the host of the repository: a redirect to another one gets nothing.
             settings[f"credential.{origin(url)}.helper"] = _HELPER
             environment |= {_USERNAME: credentials.username, _PASSWORD: credentials.password}
+        if credentials and credentials.bearer and not credentials.password:
+            settings[f"http.{origin(url)}/.extraHeader"] = f"Authorization: Bearer {credentials.bearer}"
+            # git sends this header to wherever it is sent on to.
+            settings["http.followRedirects"] = "false"
         if bundle := os.environ.get("SSL_CERT_FILE"):
             settings["http.sslCAInfo"] = bundle
         settings |= files
@@ -176,7 +182,8 @@ def _told(stderr: str, credentials: Credentials | None) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith(_TELLING) or "Permission denied (" in line] or lines
     text = _USER_INFO.sub("//", " ".join(telling[:3]))[:400]
-    for secret in (credentials.password, credentials.username) if credentials else ():
+    known = (credentials.password, credentials.bearer, credentials.username) if credentials else ()
+    for secret in known:
         text = text.replace(secret, "…") if len(secret) > 3 else text
     if "Host key verification failed" in stderr:
         return "its host key is not the one in known_hosts"

@@ -119,6 +119,8 @@ class Mirror:
             try:
                 await self._fetch(missing, credentials)
             except SourceError as e:
+                # What came before a line was cut would fill the disk, attempt by attempt.
+                await asyncio.to_thread(_clear_leftovers, self._directory)
                 if not _DAMAGED.search(str(e)):
                     raise
                 await self._discard()
@@ -143,7 +145,11 @@ class Mirror:
         async with self._fetching:
             await self._prepare()
             arguments = ["--git-dir", str(self._directory), "fast-import", "--quiet", "--force"]
-            await self._git.run(arguments, stdin=importing.stream(object_name(digest), files))
+            try:
+                await self._git.run(arguments, stdin=importing.stream(object_name(digest), files))
+            except SourceError:
+                await asyncio.to_thread(_clear_leftovers, self._directory)
+                raise
 
     async def content(self, commit: str) -> bytes:
         """A commit object as it is stored."""
@@ -189,7 +195,7 @@ class Mirror:
     async def _prepare(self) -> None:
         if self._is_ready:
             return
-        await asyncio.to_thread(_clear_locks, self._directory)
+        await asyncio.to_thread(_clear_leftovers, self._directory)
         await self._git.run(["init", "--quiet", "--bare", str(self._directory)])
         self._is_ready = True
 
@@ -291,9 +297,9 @@ def _short(ref: str) -> str:
     return ref
 
 
-def _clear_locks(directory: Path) -> None:
-    """What a killed git left behind; nobody else works in this directory."""
-    for pattern in ("*.lock", "refs/**/*.lock", "objects/pack/tmp_*"):
+def _clear_leftovers(directory: Path) -> None:
+    """What a git that was killed or cut off left behind; nobody else works in this directory."""
+    for pattern in ("*.lock", "refs/**/*.lock", "objects/pack/tmp_*", "fast_import_crash_*"):
         for path in directory.glob(pattern):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()

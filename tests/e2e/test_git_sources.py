@@ -169,7 +169,8 @@ def test_a_secret_that_is_not_enough_says_what_is_missing(values: dict[str, str]
 
 def test_a_secret_is_read_by_the_names_of_flux_and_of_argo_cd() -> None:
     assert of_secret({"token": "t"}).password == "t"
-    assert of_secret({"bearerToken": "t"}).password == "t"
+    assert of_secret({"bearerToken": "t"}).bearer == "t"
+    assert of_secret({"tlsClientCertData": "c", "tlsClientCertKey": "k"}).certificate == "c"
     assert of_secret({"sshPrivateKey": "k", "known_hosts": "h"}).identity == "k"
     assert of_secret({"ca.crt": "c", "password": "p"}).authority == "c"
     assert "p" not in repr(of_secret({"password": "p"})).replace("password", "")

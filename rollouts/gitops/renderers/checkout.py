@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -15,7 +16,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rollouts.api.application_status import ApplicationReason
 from rollouts.gitops.commit import File
+from rollouts.gitops.git import SourceError
 from rollouts.gitops.render import RenderError
 
 __all__ = ["Checkout", "checked_out"]
@@ -33,14 +36,26 @@ class Checkout:
 
 @contextlib.asynccontextmanager
 async def checked_out(files: Mapping[str, File]) -> AsyncIterator[Checkout]:
-    """The files on disk until the block is left. Raises `RenderError`."""
-    base = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="rollouts-render-"))
+    """The files on disk until the block is left. Raises `RenderError`; `SourceError` if they do not fit."""
+    try:
+        base = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="rollouts-render-"))
+    except OSError as e:
+        raise _no_room(e) from None
     try:
         checkout = Checkout(base / "repository", base / "home")
-        await asyncio.to_thread(_write, checkout, files)
+        try:
+            await asyncio.to_thread(_write, checkout, files)
+        except OSError as e:
+            raise _no_room(e) from None
         yield checkout
     finally:
         await asyncio.to_thread(shutil.rmtree, base, True)  # noqa: FBT003
+
+
+def _no_room(error: OSError) -> SourceError:
+    """Not the commit's fault, so it is not held against it."""
+    message = f"the files to render cannot be written to the controller's disk: {error.strerror}"
+    return SourceError(ApplicationReason.GIT_OPERATION_FAILED, message, definite=False)
 
 
 def _write(checkout: Checkout, files: Mapping[str, File]) -> None:
@@ -55,6 +70,7 @@ def _write(checkout: Checkout, files: Mapping[str, File]) -> None:
         try:
             _place(checkout.root, path).symlink_to(os.fsdecode(found.content))
         except (OSError, ValueError) as e:
+            _check_room(e)
             raise RenderError(f"{path}: is not a usable symbolic link ({e.__class__.__name__})") from e
     for path in links:
         _check_link(checkout.root, path)
@@ -65,10 +81,16 @@ def _place(root: Path, path: str) -> Path:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as e:
+        _check_room(e)
         raise RenderError(f"{path}: lies below a file or a symbolic link") from e
     if not place.parent.resolve().is_relative_to(root.resolve()):
         raise RenderError(f"{path}: points out of the repository")
     return place
+
+
+def _check_room(error: Exception) -> None:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise error
 
 
 def _check_link(root: Path, path: str) -> None:

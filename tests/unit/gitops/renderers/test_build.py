@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
+import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +14,14 @@ import pytest
 
 from rollouts.api.application import ApplicationSource
 from rollouts.api.parse import parse
+from rollouts.api.rendering import HelmSource
+from rollouts.gitops import render
 from rollouts.gitops.commit import CommitFiles
+from rollouts.gitops.git import SourceError
 from rollouts.gitops.render import Rendered, RenderError
-from rollouts.gitops.renderers import build
+from rollouts.gitops.renderers import build, helm
 from rollouts.gitops.renderers.build import Given, SourceType
-from rollouts.gitops.renderers.confined import Confined, Limits
+from rollouts.gitops.renderers.confined import Confined, Limits, ProgramFailed
 from tests.unit.gitops.renderers.conftest import Repository
 
 GIVEN = Given("shop", "prod")
@@ -27,6 +33,7 @@ def config_map(name: str, **data: str) -> str:
     return f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n{lines}"
 
 
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 BASE = {
     "base/kustomization.yaml": "resources: [settings.yaml]\n",
     "base/settings.yaml": config_map("settings", color="blue"),
@@ -205,6 +212,127 @@ async def test_a_chart_cannot_read_files_outside_of_itself(
     commit = repository.commit({**CHART, "chart/templates/settings.yaml": template, "other/secret": "hidden"})
 
     assert (await data(confined, commit, path="chart"))[1] == {"secret": ""}
+
+
+async def test_a_chart_that_calls_out_reaches_nobody(tools: Path, repository: Repository) -> None:
+    """No lookup in the cluster, no name service, no chart from elsewhere."""
+    asks = '{{ len (lookup "v1" "Secret" "prod" "a") }} {{ getHostByName "localhost" | quote | len }}'
+    quiet = repository.commit({**CHART, "chart/templates/settings.yaml": config_map("a", said=f"'{asks}'")})
+    assert (await data(Confined(tools), quiet, path="chart"))[1] == {"said": "0 2"}
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        needs = f"dependencies: [{{name: other, version: 1.0.0, repository: '{url}'}}]\n"
+        loud = repository.commit({**CHART, "chart/Chart.yaml": CHART["chart/Chart.yaml"] + needs})
+        with pytest.raises(RenderError, match=r"missing in charts/ directory"):
+            await rendered(Confined(tools), loud, path="chart")
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
+async def test_a_confined_program_has_no_network(tmp_path: Path) -> None:
+    python = Path(sys.executable).resolve()  # noqa: ASYNC240
+    confined = Confined(python.parent)
+    if "--net" not in await confined._wrapping():
+        pytest.skip("this kernel grants no network namespace")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        call = f"import socket; socket.create_connection(('127.0.0.1', {listening.getsockname()[1]}))"
+        with pytest.raises(ProgramFailed, match="unreachable"):
+            await confined.run(python.name, ["-S", "-c", call], directory=tmp_path, home=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "source"),
+    [
+        ({"app/a.yaml": LFS}, {"path": "app"}),
+        ({"app/kustomization.yaml": "resources: [a.yaml]\n", "app/a.yaml": LFS}, {"path": "app"}),
+        ({**CHART, "chart/charts/other-1.0.0.tgz": LFS}, {"path": "chart"}),
+        ({**CHART, "prod.yaml": LFS}, {"path": "chart", "helm": {"valueFiles": ["/prod.yaml"]}}),
+    ],
+)
+async def test_a_pointer_of_git_lfs_is_named(
+    confined: Confined, repository: Repository, files: dict[str, str], source: dict[str, Any]
+) -> None:
+    with pytest.raises(
+        RenderError, match=r"(a\.yaml|other-1\.0\.0\.tgz|prod\.yaml): is a pointer of Git LFS"
+    ):
+        await rendered(confined, repository.commit(files), **source)
+
+
+async def test_a_picture_that_git_lfs_keeps_is_nobody_s_concern(
+    confined: Confined, repository: Repository
+) -> None:
+    commit = repository.commit({**CHART, "chart/logo.png": LFS})
+
+    assert (await data(confined, commit, path="chart"))[1] == {"color": "blue"}
+
+
+async def test_values_files_come_from_another_source(confined: Confined, repository: Repository) -> None:
+    chart = repository.commit(CHART)
+    values = repository.commit({"prod/values.yaml": "color: red\n"})
+    spec = parse(
+        ApplicationSource,
+        {
+            "repoURL": "https://a",
+            "path": "chart",
+            "helm": {"valueFiles": ["$values/prod/../prod/values.yaml"]},
+        },
+        "spec.source",
+    )
+
+    found = await build.reading(chart, spec, {"values": values})
+    (made,) = (await build.rendered(confined, chart, spec, found, GIVEN, {"values": values})).manifests
+
+    assert made.body["data"] == {"color": "red"}
+    assert found.outside == {"values": ("prod/values.yaml",)}
+    other = repository.commit({"prod/values.yaml": "color: green\n"})
+    assert (await build.reading(chart, spec, {"values": other})).fingerprint != found.fingerprint
+    with pytest.raises(RenderError, match="no source has this ref"):
+        await build.reading(chart, spec)
+
+
+async def test_a_values_file_that_is_missing_in_another_source_is_named(
+    confined: Confined, repository: Repository
+) -> None:
+    commit = repository.commit(CHART)
+    values = {"valueFiles": ["$values/none.yaml"]}
+    spec = parse(ApplicationSource, {"repoURL": "https://a", "path": "chart", "helm": values}, "spec.source")
+    found = await build.reading(commit, spec, {"values": commit})
+
+    with pytest.raises(RenderError, match=r"\$values/none\.yaml: is not in the commit"):
+        await build.rendered(confined, commit, spec, found, GIVEN, {"values": commit})
+
+
+@pytest.mark.parametrize("name", ["$values/../../etc/passwd", "$values/a/../../b"])
+def test_a_values_file_of_another_source_stays_in_it(name: str) -> None:
+    with pytest.raises(RenderError, match="points out of the repository"):
+        helm.value_files("chart", HelmSource(value_files=(name,)))
+
+
+async def test_of_what_two_sources_declare_the_later_one_counts(
+    confined: Confined, repository: Repository
+) -> None:
+    first = await rendered(
+        confined, repository.commit({"a.yaml": config_map("a", by="1"), "b.yaml": config_map("b")})
+    )
+    second = await rendered(confined, repository.commit({"a.yaml": config_map("a", by="2")}))
+
+    both = render.combined([first, second], namespace="prod")
+
+    assert {m.key.name: m.body.get("data") for m in both.manifests} == {"a": {"by": 2}, "b": None}
+    assert len({both.digest, first.digest, second.digest}) == 3
+
+
+async def test_a_disk_that_is_full_is_not_the_commit_s_fault(
+    confined: Confined, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+
+    with pytest.raises(SourceError, match="cannot be written to the controller's disk") as full:
+        await rendered(confined, repository.commit(BASE), path="prod")
+
+    assert not full.value.definite
 
 
 async def test_a_chart_that_never_ends_is_stopped(tools: Path, repository: Repository) -> None:
