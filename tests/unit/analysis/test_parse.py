@@ -146,6 +146,10 @@ def test_dry_run_and_retention_choose_by_name_pattern_or_star(pattern: str, chos
     assert {m.name for m in found if m.measurement_retention == 25} == chosen
 
 
+def test_a_retention_of_none_is_that_of_the_default() -> None:
+    assert {m.measurement_retention for m in parse.metrics(THREE, retention=[("*", 0)])} == {10}
+
+
 @pytest.mark.parametrize(
     ("pattern", "problem"), [("nothing", "matches no metric"), ("(", "is not a regular expression")]
 )
