@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from rollouts.api.meta import ObjectMeta
 from rollouts.api.rollout_status import RolloutStatus
@@ -72,6 +72,35 @@ class Bake:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredAbort:
+    """Whom it is about: without a match it is not obeyed, so that it never leaks into another release."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule("has(self.podTemplateHash) || has(self.image)", "one of podTemplateHash and image must be set"),
+    )
+
+    pod_template_hash: Annotated[str, Field("Only while status.currentPodHash is this.")] = ""
+    image: Annotated[
+        str, Field("Only while a container of the template has this image, as it is written.")
+    ] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredPromotion(DeclaredAbort):
+    """A promotion, obeyed once. Without step and full: past the pause at which somebody is waited for."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        *DeclaredAbort.RULES,
+        Rule("!(has(self.step) && has(self.full) && self.full)", "one of step and full"),
+    )
+
+    step: Annotated[
+        int | None, Field("Go on to this step (from 0) at least, past the ones before it.", minimum=0)
+    ] = None
+    full: Annotated[bool, Field("Skip the remaining steps, pauses and analyses.")] = False
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutSpec:
     RULES = (
         Rule("has(self.template) || has(self.workloadRef)", "one of template and workloadRef must be set"),
@@ -123,6 +152,12 @@ class RolloutSpec:
             "left out, and only a success makes it stable."
         ),
     ] = False
+    promote: Annotated[
+        DeclaredPromotion | None, Field("A promotion that Git asks for, of one pod template (ours).")
+    ] = None
+    abort: Annotated[
+        DeclaredAbort | None, Field("An abort that Git asks for, of one pod template (ours).")
+    ] = None
     rollback_window: Annotated[RollbackWindow | None, Field("Fast rollback to recent revisions.")] = None
     analysis: Annotated[AnalysisRunStrategy, Field("AnalysisRuns to keep.")] = field(
         default_factory=AnalysisRunStrategy

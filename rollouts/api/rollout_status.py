@@ -100,6 +100,14 @@ class BlueGreenStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredStatus:
+    """What of `spec.promote` and `spec.abort` has been obeyed: pod template hash and words."""
+
+    promote: Annotated[str, Field("The last promotion.")] = ""
+    abort: Annotated[str, Field("The last abort.")] = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BakeStatus:
     started_at: Annotated[datetime, Field("When the update had reached everybody.")]
     analysis_run_status: Annotated[RolloutAnalysisRunStatus | None, Field("AnalysisRun of the bake.")] = None
@@ -216,6 +224,9 @@ class RolloutStatus:
     blue_green: Annotated[BlueGreenStatus, Field("Blue-green state.")] = field(
         default_factory=BlueGreenStatus
     )
+    declared: Annotated[
+        DeclaredStatus, Field("What spec.promote and spec.abort have asked for and got, once.")
+    ] = field(default_factory=DeclaredStatus)
     bake: Annotated[BakeStatus | None, Field("The bake after the last step.")] = None
     conditions: Annotated[tuple[Condition, ...], Field("Conditions.")] = ()
     duration: Annotated[RolloutDuration | None, Field("When the update started and ended.")] = None

@@ -12,7 +12,7 @@ from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
 from rollouts.api.parse import format_duration
 from rollouts.api.rollout_status import AbortReason, RolloutAnalysisRunStatus, RolloutStatus
-from rollouts.delivery import canary, events, phase, progress, runs, timeout, view, webhooks
+from rollouts.delivery import canary, declared, events, phase, progress, runs, timeout, view, webhooks
 from rollouts.delivery.sets import available
 from rollouts.delivery.snapshot import MetricVerdict
 from rollouts.delivery.view import Draft, Mode, View
@@ -41,7 +41,9 @@ def decided(seen: View, draft: Draft) -> Draft:
 def _by_person(seen: View, status: RolloutStatus) -> AbortReason | None:
     if not status.abort:
         return None
-    return _reason(seen, status, "Aborted", "on request")
+    return _reason(
+        seen, status, "Aborted", "by spec.abort" if declared.is_news(seen, status) else "on request"
+    )
 
 
 def _by_webhook(seen: View, status: RolloutStatus) -> AbortReason | None:

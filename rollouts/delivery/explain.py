@@ -21,7 +21,7 @@ from rollouts.api.strategy import (
     RolloutAnalysis,
 )
 from rollouts.api.webhook import Webhook
-from rollouts.delivery import configs, replicas, rolling, webhooks
+from rollouts.delivery import configs, declared, replicas, rolling, webhooks
 from rollouts.delivery.replicas import Pair
 
 Templates = Mapping[AnalysisTemplateRef, AnalysisTemplateSpec]
@@ -110,6 +110,11 @@ def _held(spec: RolloutSpec) -> Iterator[str]:
     read = ", ".join(f"{config.kind} {config.name}" for config in configs.references(spec.template))
     if spec.copy_config and read:
         yield f"a change of {read} is an update, too"
+    if spec.promote is not None:
+        whom = spec.promote.image or spec.promote.pod_template_hash
+        yield f"is promoted {declared.text(spec.promote)} by spec.promote where it is {whom}"
+    if spec.abort is not None:
+        yield f"is aborted by spec.abort where it is {spec.abort.image or spec.abort.pod_template_hash}"
     if spec.paused:
         yield "does not begin while spec.paused is true"
 

@@ -29,7 +29,7 @@ def begin(seen: View) -> Draft:
         return _retried(seen, old)
     if old.aborted_at is not None and old.promote_full:
         return _retried(seen, replace(old, abort=False))
-    return Draft(_adjusted(seen, old))
+    return Draft(adjusted(seen, old))
 
 
 def doubt(seen: View, draft: Draft) -> Draft:
@@ -144,7 +144,7 @@ def _retried(seen: View, old: RolloutStatus) -> Draft:
     return Draft(status).to(status, events.normal(Reason.RETRIED, f"Trying revision {seen.revision} again"))
 
 
-def _adjusted(seen: View, old: RolloutStatus) -> RolloutStatus:
+def adjusted(seen: View, old: RolloutStatus) -> RolloutStatus:
     """The old status with a step index that exists, and as a promotion by a person leaves it."""
     status = old
     waits = status.pause_conditions or status.controller_pause
@@ -156,7 +156,7 @@ def _adjusted(seen: View, old: RolloutStatus) -> RolloutStatus:
     index = _index(seen, status)
     if progress.step_text(seen, index) == old.step and index == old.current_step_index:
         return status
-    return _skipped_to(seen, status, index)
+    return skipped_to(seen, status, index)
 
 
 def _index(seen: View, status: RolloutStatus) -> int | None:
@@ -178,7 +178,7 @@ def _switched(seen: View, status: RolloutStatus) -> RolloutStatus:
     return replace(status, pause_conditions=pauses, blue_green=blue_green)
 
 
-def _skipped_to(seen: View, status: RolloutStatus, index: int | None) -> RolloutStatus:
+def skipped_to(seen: View, status: RolloutStatus, index: int | None) -> RolloutStatus:
     """A person has moved the index (or a new version of the controller reads an old status)."""
     if status.step:
         status = replace(status, pause_conditions=(), controller_pause=False)

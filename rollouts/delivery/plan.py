@@ -21,6 +21,7 @@ from rollouts.delivery import (
     canary,
     changes,
     configs,
+    declared,
     duration,
     events,
     phase,
@@ -75,7 +76,7 @@ def collided(snapshot: Snapshot) -> Plan:
 
 
 def _begun(seen: View) -> Draft:
-    draft = phase.begin(seen)
+    draft = declared.obeyed(seen, phase.begin(seen))
     if seen.blue_green is None:
         return draft
     active = bluegreen.active(seen, seen.blue_green, draft.status)

@@ -15,7 +15,7 @@ from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
 from rollouts.api.parse import format_duration
 from rollouts.api.selector import LabelSelector, LabelSelectorRequirement
 from rollouts.api.strategy import CanaryStep, PodTemplateMetadata
-from rollouts.delivery import rolling, runs, templates, webhooks
+from rollouts.delivery import declared, rolling, runs, templates, webhooks
 from rollouts.delivery.view import View
 from rollouts.errors import SpecError
 
@@ -30,6 +30,7 @@ def fault(seen: View) -> SpecError | None:
         _canary,
         _blue_green,
         _bake,
+        declared.faults,
         _webhooks,
         _services,
     )

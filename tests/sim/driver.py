@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateSpec
-from rollouts.api.rollout import Bake, Rollout
+from rollouts.api.rollout import Bake, DeclaredAbort, DeclaredPromotion, Rollout
 from rollouts.api.rollout_status import Phase, RolloutStatus
 from rollouts.api.strategy import CanaryStep, OnTimeout
 from rollouts.api.webhook import Webhook, WebhookType
@@ -240,6 +240,7 @@ class Driver:
             (1, self._set_deleted),
             (1, self._restart),
             (1, self._steps_edited),
+            (1, self._declared),
             (6, self._webhook),
         ]
         deed = self.rng.choices([d for _, d in deeds], [w for w, _ in deeds])[0]
@@ -324,6 +325,18 @@ class Driver:
             if self.rng.random() < 0.7:
                 self.cluster.now = max(self.cluster.now, call.at)
                 self.cluster.answer(call, ok=self.rng.random() < 0.6)
+
+    def _declared(self) -> None:
+        """Git promotes or aborts a version, which may be another one than that of the spec."""
+        concerns = f"hash-v{self.rng.randrange(1, 5)}"
+        steps = self.cluster.rollout.spec.strategy.canary
+        step = self.rng.randrange(len(steps.steps) + 1) if steps and self.rng.random() < 0.5 else None
+        full = step is None and self.rng.random() < 0.3
+        self.skipped_by_person = True
+        if self.rng.random() < 0.7:
+            self.cluster.edit(promote=DeclaredPromotion(concerns, step=step, full=full))
+        else:
+            self.cluster.edit(abort=DeclaredAbort(concerns))
 
     # liveness: once the faults stop
 
