@@ -96,6 +96,7 @@ class ApplicationReason(StrEnum):
     REVISION_PROMOTED = "RevisionPromoted"
     ROLLED_BACK = "RolledBack"
     ROLLBACK_REFUSED = "RollbackRefused"
+    DRIFT_DETECTED = "DriftDetected"
     DRIFT_CORRECTED = "DriftCorrected"
     PRUNED = "Pruned"
     QUARANTINE_LIFTED = "QuarantineLifted"

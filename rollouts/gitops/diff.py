@@ -69,6 +69,15 @@ class Change:
         more = len(self.paths) - PATHS_SHOWN
         return f"{shown} and {more} more" if more > 0 else shown
 
+    @property
+    def told(self) -> str:
+        """Which fields differ, and who holds them (never their values)."""
+        if self.live is None:
+            return f"{self.manifest.key} was gone"
+        holders = self.live.holders(self.paths)
+        by = f" (changed by {', '.join(holders)})" if holders else ""
+        return f"{self.manifest.key}: {self.fields}{by}"
+
 
 def change(declared: Manifest, live: Live | None, context: Context, *, autoscaled: bool) -> Change | None:
     """What has to be done to one object; None when it is as declared. `autoscaled`: an HPA targets it."""

@@ -15,6 +15,7 @@ from rollouts.api.application_status import (
     FailureReason,
     OperationPhase,
     QuarantineEntry,
+    SyncStatus,
 )
 from rollouts.api.meta import Condition
 from rollouts.gitops import revision, rollback
@@ -59,9 +60,20 @@ def troubles(old: ApplicationStatus, new: ApplicationStatus) -> tuple[Event, ...
 
 
 def healed_event(changes: Iterable[Change]) -> Event:
-    """What was changed by hand and put right, naming the fields (never their values)."""
-    told = [f"{c.manifest.key}: {c.fields}" if c.live else f"{c.manifest.key} was gone" for c in changes]
-    return Event(ApplicationReason.DRIFT_CORRECTED, f"Corrected {listed(told)}")
+    """What was changed by hand and put right: fields and whose they were."""
+    return Event(ApplicationReason.DRIFT_CORRECTED, f"Corrected {listed([c.told for c in changes])}")
+
+
+def drift_events(s: Snapshot, changes: Iterable[Change]) -> tuple[Event, ...]:
+    """What differs since the status was last written and is left as it is: drift is detected only."""
+    known = {
+        ObjectKey(r.group, r.kind, r.namespace, r.name)
+        for r in s.application.status.resources
+        if r.status is SyncStatus.OUT_OF_SYNC
+    }
+    told = [c.told for c in changes if c.manifest.key not in known]
+    message = f"{listed(told)}; left as it is: spec.syncPolicy.automated.selfHeal is off"
+    return (Event(ApplicationReason.DRIFT_DETECTED, message, EventType.WARNING),) if told else ()
 
 
 def pruned_event(keys: Iterable[ObjectKey]) -> Event:

@@ -84,6 +84,18 @@ class Live:
     def tree(self) -> Tree:
         return json.loads(self.owned)  # type: ignore[no-any-return]
 
+    def holders(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """The field managers, other than ours, that hold one of these fields or something in it."""
+        wanted = tuple(paths)
+        managers: Mapping[str, Tree] = json.loads(self.foreign) if self.foreign else {}
+        return tuple(
+            sorted(
+                name
+                for name, fields in managers.items()
+                if any(_overlap(held, path) for held in _paths(fields) for path in wanted)
+            )
+        )
+
 
 def key_of(body: Body) -> ObjectKey:
     metadata = body["metadata"]
@@ -239,6 +251,11 @@ def join(prefix: str, name: str) -> str:
     if kind == "k:":
         return prefix + "[" + ",".join(f"{k}={v}" for k, v in json.loads(text).items()) + "]"
     return f"{prefix}[{text}]"
+
+
+def _overlap(a: str, b: str) -> bool:
+    shorter, longer = sorted((a, b), key=len)
+    return longer == shorter or longer.startswith((f"{shorter}.", f"{shorter}["))
 
 
 def _foreign(managed: Any) -> bytes:

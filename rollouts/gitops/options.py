@@ -1,7 +1,8 @@
 """How one object wants to be applied: what its annotations and labels ask for.
 
 Decides only what they mean. Read are Argo CD's sync options (`Prune=false`, `Replace=true`, `Force=true`), Flux's
-`prune`, `reconcile`, `force` and `ssa`, and both under our own group. Pure; called by `plan`, `inventory` and the
+`prune`, `reconcile`, `force` and `ssa`, and both under our own group; and the annotation by which people claim an
+object in an emergency. Pure; called by `plan`, `inventory` and the
 controller's applier.
 """
 
@@ -18,9 +19,10 @@ __all__ = ["DEFAULT", "MARKS", "Options", "Policy", "of", "of_marks"]
 
 _SYNC_OPTIONS = (f"{APPLICATION_GROUP}/sync-options", "argocd.argoproj.io/sync-options")
 _FLUX = (APPLICATION_GROUP, "kustomize.toolkit.fluxcd.io")
+_BREAK_GLASS = f"{APPLICATION_GROUP}/break-glass"
 _WORDS = ("prune", "reconcile", "force", "ssa")
 
-MARKS = frozenset({*_SYNC_OPTIONS, *(f"{group}/{word}" for group in _FLUX for word in _WORDS)})
+MARKS = frozenset({_BREAK_GLASS, *_SYNC_OPTIONS, *(f"{group}/{word}" for group in _FLUX for word in _WORDS)})
 """The annotations and labels that are read here."""
 
 
@@ -70,7 +72,7 @@ def of_marks(marks: Mapping[str, str]) -> Options:
 
 
 def _policy(marks: Mapping[str, str]) -> Policy:
-    if _word(marks, "reconcile") == "disabled":
+    if _word(marks, "reconcile") == "disabled" or marks.get(_BREAK_GLASS):
         return Policy.IGNORE
     known = {policy.lower(): policy for policy in Policy}
     return known.get(_word(marks, "ssa"), Policy.OVERRIDE)

@@ -26,7 +26,7 @@ from rollouts.gitops import (
     rollback,
     validation,
 )
-from rollouts.gitops.actions import ApplyObjects, KeepGood, Plan, PruneObjects, RunHooks
+from rollouts.gitops.actions import ApplyObjects, Event, KeepGood, Plan, PruneObjects, RunHooks
 from rollouts.gitops.diff import Change
 from rollouts.gitops.gates import Gate
 from rollouts.gitops.hooks import Hook
@@ -388,10 +388,16 @@ def _finish(
     status = report.status(s, state, seen, trouble=trouble or s.declared.refusal)
     return Plan(
         status,
-        events=events.transitions(s, state, status),
+        events=(*events.transitions(s, state, status), *_drift(s, comparison)),
         requeue_at=_requeue_at(s, state, comparison),
         again=again,
     )
+
+
+def _drift(s: Snapshot, comparison: Comparison) -> tuple[Event, ...]:
+    if policy(s.application.spec).self_heal or not is_settled(s.revisions):
+        return ()
+    return events.drift_events(s, comparison.changes)
 
 
 def _requeue_at(s: Snapshot, state: Revisions, comparison: Comparison) -> datetime | None:

@@ -6,7 +6,7 @@ import base64
 import binascii
 
 from rollouts.api.application_status import ApplicationReason
-from rollouts.controller.applications import records
+from rollouts.controller.applications import gauges, records
 from rollouts.controller.applications.apply import Applier
 from rollouts.controller.applications.departure import Departure
 from rollouts.controller.applications.live import ORIGIN, LiveObjects
@@ -79,6 +79,7 @@ def part(environment: Environment) -> Part:
             queue.add(dependent)
 
     store.listen(ring)
+    environment.metrics.gather(lambda: gauges.applications(store))
 
     async def close() -> None:
         await repositories.close()

@@ -46,7 +46,27 @@ async def test_what_is_changed_by_hand_is_put_right(
         await eventually(healed)
         told = [message for reason, message in await app.events() if reason == "DriftCorrected"]
 
-    assert told == [f"Corrected ConfigMap {app.bench.namespace}/settings: data.color"]
+    assert told == [
+        f"Corrected ConfigMap {app.bench.namespace}/settings: data.color (changed by kubectl-edit)"
+    ]
+
+
+async def test_drift_is_only_told_where_healing_is_off(
+    app: App, checkout: Checkout, repository: sandbox.RepoInfo, tmp_path: Path
+) -> None:
+    commit = checkout.push({"settings.yaml": config_map("settings", color="blue")})
+    await app.create(repository.file_url, syncPolicy={"automated": {"prune": True}})
+
+    async with app.bench.controller(git_cache_dir=tmp_path / "git"):
+        await app.runs(commit)
+        ref = resources.CONFIG_MAP.ref("settings", app.bench.namespace)
+        await app.kube.merge_patch(ref, {"data": {"color": "red"}}, field_manager="kubectl-edit")
+        await app.says("Ready", "False", "OutOfSync")
+        told = [message for reason, message in await app.events() if reason == "DriftDetected"]
+
+    assert await app.config("settings") == {"color": "red"}
+    left = "left as it is: spec.syncPolicy.automated.selfHeal is off"
+    assert told == [f"ConfigMap {app.bench.namespace}/settings: data.color (changed by kubectl-edit); {left}"]
 
 
 async def test_what_is_deleted_by_hand_comes_back(

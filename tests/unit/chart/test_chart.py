@@ -261,3 +261,12 @@ def test_webhooks_are_received_where_a_secret_signs_them(render: Render) -> None
     (container,) = objects["Deployment", "rollouts"]["spec"]["template"]["spec"]["containers"]
     assert "--webhook-secret-file=/etc/rollouts/webhook/secrets" in container["args"]
     assert objects["Service", "rollouts-webhook"]["spec"]["ports"][0]["targetPort"] == "webhook"
+
+
+def test_edits_by_hand_are_nobodys_business_unless_asked_for(render: Render) -> None:
+    assert not any(kind.startswith("ValidatingAdmission") for kind, _ in render())
+
+    for action in ("Warn", "Deny"):
+        objects = render(f"admission.handEdits={action}")
+        binding = objects["ValidatingAdmissionPolicyBinding", "rollouts-hand-edits"]
+        assert binding["spec"]["validationActions"] == [action, "Audit"]

@@ -244,3 +244,25 @@ class TestMarksOfRollouts:
 
         assert there is not None
         assert there.body["metadata"]["annotations"] == {NAMES.git_revision_annotation: B}
+
+
+def test_a_change_tells_who_holds_the_fields_and_no_value() -> None:
+    found = applied(config_map(color="blue", size="1"))
+    found["data"]["color"] = "red"
+    found = with_manager(found, "kubectl-edit", {"f:data": {"f:color": {}}})
+    found = with_manager(found, "an-operator", {"f:data": {"f:added": {}}})
+
+    there = change(config_map(color="blue", size="1"), found)
+
+    assert there is not None
+    assert there.told == "ConfigMap prod/settings: data.color (changed by kubectl-edit)"
+
+
+def test_who_took_a_field_away_is_not_known() -> None:
+    found = applied(config_map(color="blue"))
+    del found["data"]["color"]
+
+    there = change(config_map(color="blue"), found)
+
+    assert there is not None
+    assert there.told == "ConfigMap prod/settings: data.color"

@@ -45,6 +45,7 @@ def marked(body: Object, **marks: str) -> Object:
         ({"rollouts.dev/ssa": "IfNotPresent"}, {}, Options(Policy.IF_NOT_PRESENT)),
         ({f"{FLUX}/ssa": "Ignore"}, {}, Options(Policy.IGNORE)),
         ({f"{FLUX}/reconcile": "disabled", f"{FLUX}/ssa": "Merge"}, {}, Options(Policy.IGNORE)),
+        ({"rollouts.dev/break-glass": "jane: the site is down"}, {}, Options(Policy.IGNORE)),
         ({"rollouts.dev/ssa": "nonsense", "rollouts.dev/force": "disabled"}, {}, DEFAULT),
     ],
 )
