@@ -15,7 +15,8 @@ from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTe
 from rollouts.api.meta import Names
 from rollouts.api.rollout import Rollout
 from rollouts.delivery.snapshot import MetricVerdict, PodTemplate
-from rollouts.simulate.cluster import Cluster, SimulatedSet
+from rollouts.simulate.cluster import Cluster
+from rollouts.simulate.pods import SimulatedSet
 from tests import builders
 
 Behaviour = Callable[[str], bool]

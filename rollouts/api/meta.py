@@ -18,6 +18,7 @@ __all__ = [
     "APPLICATION_GROUP",
     "CANARY_STEP_INDEX_LABEL",
     "DEFAULT_GROUP",
+    "PEER_GROUP",
     "POD_TEMPLATE_HASH_LABEL",
     "ROLLOUT_TYPE_LABEL",
     "SCALE_DOWN_DEADLINE_ANNOTATION",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 DEFAULT_GROUP = "rollouts.dev"
+PEER_GROUP = "argoproj.io"
 APPLICATION_GROUP = "rollouts.dev"
 """Applications keep their own group in drop-in mode: `argoproj.io` Applications belong to Argo CD."""
 VERSION = "v1alpha1"
@@ -45,6 +47,11 @@ class Names:
     """Labels, annotations and API versions for one API group."""
 
     group: str = DEFAULT_GROUP
+
+    @property
+    def is_the_peers(self) -> bool:
+        """The objects are those of Argo Rollouts, which its clients read, too."""
+        return self.group == PEER_GROUP
 
     @property
     def api_version(self) -> str:

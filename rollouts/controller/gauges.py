@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily
 
 from analysis.numbers import number
-from rollouts.api.analysis import AnalysisPhase
+from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateSpec, Metric
+from rollouts.api.parse import dump
 from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import Phase
 from rollouts.controller.cache import Store
@@ -15,8 +16,9 @@ from rollouts.controller.experiments.records import KnownExperiment
 from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.runs import KnownRun
 from rollouts.delivery import rolling
+from rollouts.errors import SpecError
 
-__all__ = ["analysis_runs", "experiments", "rollouts"]
+__all__ = ["analysis_runs", "experiments", "provider", "rollouts", "templates"]
 
 _OBJECT = ("namespace", "name")
 
@@ -58,7 +60,12 @@ def analysis_runs(store: Store[KnownRun]) -> Iterator[GaugeMetricFamily]:
     metrics = GaugeMetricFamily(
         "analysis_run_metric_phase",
         "1 for the phase that a metric of a running AnalysisRun is in.",
-        labels=(*_OBJECT, "metric", "phase"),
+        labels=(*_OBJECT, "metric", "type", "dry_run", "phase"),
+    )
+    kinds = GaugeMetricFamily(
+        "analysis_run_metric_type",
+        "Provider of a metric of a running AnalysisRun.",
+        labels=(*_OBJECT, "metric", "type"),
     )
     values = GaugeMetricFamily(
         "analysis_run_metric_value",
@@ -70,13 +77,40 @@ def analysis_runs(store: Store[KnownRun]) -> Iterator[GaugeMetricFamily]:
         info.add_metric((*record.key, phase), 1)
         for candidate in AnalysisPhase:
             phases.add_metric((*record.key, candidate), candidate is phase)
-        results = record.value.run.status.metric_results if record.value.run else ()
-        for result in results:
-            metrics.add_metric((*record.key, result.name, result.phase), 1)
+        run = record.value.run
+        providers = {m.name: provider(m) for m in run.spec.metrics} if run else {}
+        for result in run.status.metric_results if run else ():
+            kind, dry_run = providers.get(result.name, "Unknown"), str(result.dry_run).lower()
+            kinds.add_metric((*record.key, result.name, kind), 1)
+            for candidate in AnalysisPhase:
+                where = (*record.key, result.name, kind, dry_run, candidate)
+                metrics.add_metric(where, candidate is result.phase)
             value = number(result.measurements[-1].value) if result.measurements else None
             if value is not None:
                 values.add_metric((*record.key, result.name), value)
-    yield from (info, phases, metrics, values)
+    yield from (info, phases, kinds, metrics, values)
+
+
+def templates(*stores: Store[AnalysisTemplateSpec | SpecError]) -> Iterator[GaugeMetricFamily]:
+    """argo-rollouts: controller/metrics/analysis.go"""
+    info = GaugeMetricFamily("analysis_template_info", "Every AnalysisTemplate.", labels=_OBJECT)
+    metrics = GaugeMetricFamily(
+        "analysis_template_metric_info",
+        "Metrics of AnalysisTemplates, with their provider.",
+        labels=(*_OBJECT, "type", "metric"),
+    )
+    for record in (record for store in stores for record in store):
+        info.add_metric(record.key, 1)
+        spec = record.value
+        for metric in spec.metrics if isinstance(spec, AnalysisTemplateSpec) else ():
+            metrics.add_metric((*record.key, provider(metric), metric.name), 1)
+    yield from (info, metrics)
+
+
+def provider(metric: Metric) -> str:
+    """The provider of a metric by the peer's name: Prometheus, Job, Web, NewRelic, ..."""
+    named = next(iter(dump(metric.provider)), "unknown")
+    return named[:1].upper() + named[1:]
 
 
 def experiments(store: Store[KnownExperiment]) -> Iterator[GaugeMetricFamily]:

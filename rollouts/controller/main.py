@@ -21,7 +21,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from rollouts import kube as kubes
 from rollouts.api.meta import APPLICATION_GROUP
-from rollouts.controller import applications, door, health, wiring
+from rollouts.controller import applications, door, health, peer_metrics, wiring
 from rollouts.controller.cache import Store
 from rollouts.controller.experiments import wiring as experiments
 from rollouts.controller.lease import AlwaysHeld, Leadership, Lease
@@ -63,6 +63,8 @@ async def serve(
     leadership = _leadership(kube, settings)
     metrics = Metrics()
     kube.observe(metrics.request)
+    if settings.names.is_the_peers:
+        peer_metrics.register(metrics.registry, kube)
     guarded = kube.guarded(lambda: _require(leadership))
     environment = Environment(settings, settings.names, guarded, metrics, lambda: datetime.now(UTC))
     process = Process(kube, leadership, metrics, _parts(environment, checkpoint), settings)

@@ -16,7 +16,7 @@ from rollouts.api.meta import ObjectMeta
 from rollouts.controller.cache import Key
 from rollouts.delivery.actions import Event
 
-__all__ = ["Gather", "Metrics"]
+__all__ = ["Gather", "Metrics", "request_parts"]
 
 # argo-rollouts: controller/metrics/prommetrics.go
 _BUCKETS = (0.01, 0.15, 0.25, 0.5, 1.0)
@@ -93,7 +93,7 @@ class Metrics:
 
     def request(self, method: str, path: str) -> None:
         """One request to the API server."""
-        self._requests.labels(method, _plural(path)).inc()
+        self._requests.labels(method, request_parts(path)[0]).inc()
 
     def gather(self, source: Gather) -> None:
         """Call `source` at every scrape."""
@@ -134,10 +134,10 @@ class _Source:
         return ()
 
 
-def _plural(path: str) -> str:
-    """`/apis/apps/v1/namespaces/shop/replicasets/web?…` is about replicasets."""
+def request_parts(path: str) -> tuple[str, str, str]:
+    """`/apis/apps/v1/namespaces/shop/replicasets/web?…` is about replicasets, shop and web."""
     parts = path.partition("?")[0].strip("/").split("/")
-    rest = parts[3:] if parts[0] == "apis" else parts[2:]
+    rest, namespace = parts[3:] if parts[0] == "apis" else parts[2:], ""
     if len(rest) > 2 and rest[0] == "namespaces":
-        rest = rest[2:]
-    return rest[0] if rest else "discovery"
+        namespace, rest = rest[1], rest[2:]
+    return rest[0] if rest else "discovery", namespace, rest[1] if len(rest) > 1 else ""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from rollouts.api import mending
 from rollouts.api.meta import Names, Reason
 from rollouts.api.parse import timestamp
 from rollouts.api.rollout import Rollout
@@ -71,7 +72,9 @@ class Reconciler:
         if known.metadata.deletion_timestamp:
             return NOTHING_MORE
         if isinstance(known, Malformed):
-            return await self._refuse(known, known.error)
+            following = await self._refuse(known, known.error)
+            await self._mend(key, known)
+            return following
         try:
             following = await self._advance(record, known)
         except SpecError as e:
@@ -136,6 +139,19 @@ class Reconciler:
         if wrote:
             log.warning("%s", fault, extra=_fields(known.metadata.key, "InvalidSpec"))
         return Next(at=plan.requeue_at, again=wrote)
+
+    async def _mend(self, key: Key, malformed: Malformed) -> None:
+        """Take out what makes the peer's clients fail on every list of the namespace, as the peer does."""
+        if not self.names.is_the_peers or not malformed.error.path.startswith("spec.template."):
+            return
+        ref = self.stores.rollouts.ref(key)
+        found = await self.writer.kube.get(ref)
+        template = found["spec"].get("template") or {}
+        patch = mending.json_patch(template, found["metadata"]["resourceVersion"])
+        if patch:
+            log.warning("taken out: %s", malformed.error, extra=_fields(str(key), "InvalidSpec"))
+            answer = await self.writer.kube.json_patch(ref, patch, field_manager=FIELD_MANAGER)
+            self.stores.rollouts.put(answer)
 
     async def _release_services(self, key: Key, *, still_named: frozenset[Key]) -> None:
         """Give back the Services that name a Rollout which does not name them any more."""

@@ -67,6 +67,7 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
     stores.runs.listen(functools.partial(_forget, environment.metrics, measure.ORIGIN))
     environment.metrics.gather(lambda: gauges.rollouts(stores.rollouts))
     environment.metrics.gather(lambda: gauges.analysis_runs(stores.runs))
+    environment.metrics.gather(lambda: gauges.templates(stores.templates, stores.cluster_templates))
     pool = Pool(
         settings.analysis_workers,
         providers.registry(prometheus_address=settings.prometheus_address or None),

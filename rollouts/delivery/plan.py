@@ -24,6 +24,7 @@ from rollouts.delivery import (
     declared,
     duration,
     events,
+    notes,
     phase,
     podmetadata,
     progress,
@@ -291,7 +292,7 @@ def _finished(
         events=told,
         requeue_at=_next(seen, now, draft, planned),
         ended=duration.ended(seen, now),
-        annotations=workload.marks(seen),
+        annotations=notes.missing(seen),
     )
 
 

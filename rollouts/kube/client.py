@@ -14,7 +14,15 @@ from typing import Any
 
 from rollouts.errors import NotFound
 from rollouts.kube.resources import Ref, Resource
-from rollouts.kube.transport import Credentials, Object, OnRequest, Transport, error_of, open_transport
+from rollouts.kube.transport import (
+    Credentials,
+    Object,
+    OnAnswer,
+    OnRequest,
+    Transport,
+    error_of,
+    open_transport,
+)
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -52,6 +60,10 @@ class Kube:
     def observe(self, on_request: OnRequest) -> None:
         """Tell `on_request` the method and path of every request from now on."""
         self._transport.observers.append(on_request)
+
+    def listen(self, on_answer: OnAnswer) -> None:
+        """Tell `on_answer` the method, path and status of every answer from now on."""
+        self._transport.listeners.append(on_answer)
 
     async def credentials(self) -> Credentials:
         """How this client reaches the API server, for another one."""

@@ -30,6 +30,8 @@ _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 Object = dict[str, Any]
 
 OnRequest = Callable[[str, str], None]
+OnAnswer = Callable[[str, str, int], None]
+"""Method, path and status of an answer."""
 """Told the method and the path of every request."""
 
 
@@ -55,6 +57,7 @@ class Transport:
         self._host: str = api.configuration.host.rstrip("/")
         self._user_agent = f"rollouts/{__version__}"
         self.observers: list[OnRequest] = []
+        self.listeners: list[OnAnswer] = []
 
     async def close(self) -> None:
         await self._api.close()
@@ -151,6 +154,8 @@ class Transport:
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
             raise Transient(f"{method} {path}: {type(e).__name__} {e}".rstrip()) from e
         response: aiohttp.ClientResponse = answer.response
+        for listener in self.listeners:
+            listener(method, path, response.status)
         if response.status >= 400:
             raise await _failure(response)
         return response

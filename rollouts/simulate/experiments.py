@@ -25,7 +25,7 @@ from rollouts.delivery.experiments.actions import (
     Plan,
 )
 from rollouts.delivery.experiments.snapshot import Snapshot
-from rollouts.simulate.cluster import SimulatedPod, SimulatedSet
+from rollouts.simulate.pods import SimulatedPod, SimulatedSet
 
 
 class ExperimentCluster:

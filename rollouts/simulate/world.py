@@ -20,7 +20,8 @@ from rollouts.api.webhook import Webhook, WebhookType
 from rollouts.delivery import actions, webhooks
 from rollouts.delivery.actions import Plan
 from rollouts.simulate import lives, measuring
-from rollouts.simulate.cluster import Cluster, SimulatedPod
+from rollouts.simulate.cluster import Cluster
+from rollouts.simulate.pods import SimulatedPod
 from rollouts.simulate.scenario import Action, Deed, PodBehaviour, Scenario
 
 VERSION_ANNOTATION = "simulate.rollouts.dev/version"

@@ -20,7 +20,7 @@ from rollouts.api.podtemplate import pod_template_hash
 from rollouts.api.rollout import Rollout, RolloutSpec
 from rollouts.api.rollout_status import RolloutStatus
 from rollouts.delivery.actions import Action, Event, Plan
-from rollouts.simulate.cluster import SimulatedPod
+from rollouts.simulate.pods import SimulatedPod
 from rollouts.simulate.scenario import PodBehaviour, Reading
 from rollouts.simulate.scenario import Scenario as Surroundings
 from rollouts.simulate.world import World
