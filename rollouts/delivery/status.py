@@ -152,6 +152,7 @@ def _settled(seen: View, status: RolloutStatus) -> RolloutStatus:
         status,
         observed_generation=str(seen.snapshot.rollout.metadata.generation),
         current_pod_hash=seen.hash,
+        current_step_hash=seen.step_hash,  # of an adopted status it was made in another way
         current_revision=seen.revision,
         step=progress.step_text(seen, status.current_step_index),
         git_revision=seen.git_revision,
