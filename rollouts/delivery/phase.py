@@ -12,7 +12,7 @@ from dataclasses import replace
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
 from rollouts.api.rollout_status import CanaryStatus, PauseCondition, PauseReason, RolloutStatus
-from rollouts.delivery import duration, events, progress, runs, view, webhooks
+from rollouts.delivery import broken, duration, events, progress, runs, view, webhooks
 from rollouts.delivery.view import Draft, Mode, View
 
 _STEPS_COUNT = (Mode.STEPPING, Mode.PROVING, Mode.ABORTED)
@@ -91,7 +91,9 @@ def _updated(seen: View) -> Draft:
     if not (seen.blue_green and view.mode(seen, status) is Mode.INITIAL):
         started = f"Update to revision {seen.revision} ({seen.hash}) started"
         told.append(events.normal(Reason.NOT_COMPLETED, started))
-    if view.mode(seen, status) in (Mode.FAST, Mode.PROMOTED) and seen.steps:
+    if broken.is_replaced(seen) and view.mode(seen, status) is Mode.FAST:
+        told.append(events.normal(Reason.SKIP_STEPS, "Stable serves nobody: it is replaced without steps"))
+    elif view.mode(seen, status) in (Mode.FAST, Mode.PROMOTED) and seen.steps:
         told.append(events.normal(Reason.SKIP_STEPS, f"Going back to {seen.hash} without steps"))
     return Draft(status).to(status, *told)
 
@@ -109,7 +111,7 @@ def _from_the_start(seen: View, old: RolloutStatus) -> RolloutStatus:
             pre_promotion_analysis_run_status=None,
             post_promotion_analysis_run_status=None,
         ),
-        promote_full=_is_still_up(seen),
+        promote_full=_is_still_up(seen) or (old.current_pod_hash != seen.hash and broken.is_replaced(seen)),
         attempt=old.attempt + 1,
         last_progress_at=None,
         best_available=0,

@@ -142,7 +142,7 @@ def _why_promoted(seen: View, now: RolloutStatus) -> str:
         case Mode.INITIAL | Mode.PROVING:
             return "first deployment"
         case Mode.FAST:
-            return "full promotion on request" if now.promote_full else "fast rollback"
+            return "full promotion" if now.promote_full else "fast rollback"
         case _:
             return f"all {len(seen.steps)} steps completed" if seen.steps else "update completed"
 

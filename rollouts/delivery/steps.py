@@ -16,7 +16,7 @@ from rollouts.api.parse import format_timestamp
 from rollouts.api.rollout_status import PauseCondition, PauseReason
 from rollouts.api.strategy import OnTimeout
 from rollouts.api.webhook import WebhookType
-from rollouts.delivery import events, replicas, runs, view, webhooks
+from rollouts.delivery import broken, events, replicas, runs, view, webhooks
 from rollouts.delivery.sets import Sets, available
 from rollouts.delivery.view import Draft, Mode, View
 
@@ -109,6 +109,8 @@ def take(  # noqa: PLR0911 - one arm a step
 def _is_weighed(seen: View, planned: Sets, percent: int) -> bool:
     target = replicas.for_weight(seen.replicas, percent, surge=seen.limits.surge > 0)
     stable, was = planned.stable, seen.sets.stable
+    if was is not None and planned.current.replicas > target.canary and broken.serves_nobody(was):
+        return available(seen.sets.current) >= target.canary  # it cannot take over what would be given up
     return (
         planned.current.replicas == target.canary
         and seen.enough(target.canary)

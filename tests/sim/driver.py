@@ -369,9 +369,6 @@ class Driver:
             if self.cluster.version in self.bad_versions or self.cluster.status.abort:
                 self.cluster.deploy(version)
             self.passes(50)  # within every timeout
-            if self.cluster.status.stable_rs.removeprefix("hash-") in self.bad_versions:
-                self.cluster.promote_full()  # pods of a broken stable would be waited for
-                self.passes(50)  # within every timeout
             if self.cluster.status.phase is Phase.HEALTHY:
                 return
             for run in list(self.cluster.runs.values()):
