@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from rollouts.api.application_status import ApplicationReason
-from rollouts.gitops import documents, versions, web
+from rollouts.gitops import chartindex, versions, web
 from rollouts.gitops.commit import File
 from rollouts.gitops.credentials import Credentials
 from rollouts.gitops.git import SourceError
@@ -30,7 +30,6 @@ __all__ = ["Artifact", "Artifacts"]
 _HELM_LAYER = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 _ARCHIVES = re.compile(r".*[.+]tar(?:[.+]gzip)?")
 _MAX_INDEX_BYTES = 64 * 1024 * 1024
-_INDEX_NODES = 5_000_000
 _INDEXES_KEPT = 20
 _HEAD = ("", "HEAD")
 _REASON = ApplicationReason.ARTIFACT_PULL_FAILED
@@ -168,14 +167,12 @@ class Artifacts:
 
 def _read_index(url: str, text: bytes, chart: str) -> tuple[Mapping[str, Any], ...]:
     try:
-        index = next((d.value for d in documents.load(text, limit=_INDEX_NODES)), None)
-    except documents.DocumentError as e:
-        raise web.failed(_REASON, url, f"line {e.line}: {e.problem}", definite=True) from None
-    entries = index.get("entries") if isinstance(index, Mapping) else None
-    found = entries.get(chart) if isinstance(entries, Mapping) else None
-    if not isinstance(found, list):
+        found = chartindex.entries(text, chart)
+    except chartindex.IndexUnreadable as e:
+        raise web.failed(_REASON, url, str(e), definite=True) from None
+    if not found:
         raise SourceError(ApplicationReason.REVISION_NOT_FOUND, f"{url} has no chart {chart}", definite=True)
-    return tuple(e for e in found if isinstance(e, Mapping))
+    return found
 
 
 def _chosen(names: Iterable[str], target: str) -> str | None:

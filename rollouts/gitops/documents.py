@@ -59,9 +59,9 @@ class _Loader(yaml.CSafeLoader):
         return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
 
 
-def load(text: bytes, *, limit: int = MAX_NODES) -> Iterator[Document]:
+def load(text: bytes) -> Iterator[Document]:
     """Every document that is not empty. Raises `DocumentError`."""
-    budget = _Budget(limit)
+    budget = _Budget()
     index = 0
     for index, node in enumerate(_nodes(text), 1):
         value = _Reader(budget).value(node, 0)
@@ -71,7 +71,7 @@ def load(text: bytes, *, limit: int = MAX_NODES) -> Iterator[Document]:
 
 def _nodes(text: bytes) -> Iterator[yaml.Node]:
     try:
-        _check_depth(text)
+        _check_events(text)
         yield from (node for node in yaml.compose_all(text, Loader=_Loader) if node is not None)
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
@@ -82,10 +82,12 @@ def _nodes(text: bytes) -> Iterator[yaml.Node]:
         raise DocumentError(str(e).splitlines()[0], 1) from e
 
 
-def _check_depth(text: bytes) -> None:
-    """Nesting is bounded on the event stream: the composer recurses and would exhaust the stack."""
+def _check_events(text: bytes) -> None:
+    """Depth and size are bounded on the event stream: the composer would exhaust the stack, or memory."""
     depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
+    for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
+        if count > 2 * MAX_NODES:
+            raise DocumentError(f"holds more than {MAX_NODES} values", _line(event))
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
@@ -97,13 +99,13 @@ def _check_depth(text: bytes) -> None:
 class _Budget:
     """Nodes that a file may still expand to."""
 
-    def __init__(self, limit: int) -> None:
-        self.limit = self.left = limit
+    def __init__(self) -> None:
+        self.left = MAX_NODES
 
     def take(self, node: yaml.Node) -> None:
         self.left -= 1
         if self.left < 0:
-            raise DocumentError(f"expands to more than {self.limit} values (an alias bomb?)", _line(node))
+            raise DocumentError(f"expands to more than {MAX_NODES} values (an alias bomb?)", _line(node))
 
 
 class _Reader:

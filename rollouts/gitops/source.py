@@ -162,8 +162,8 @@ class Mirror:
         await self.prepare()
         for ref in candidates(name) if name not in ("", HEAD) else ():
             (found,) = await self._objects.look_up([_tip(ref)])
-            if found:
-                return (await self._objects.contents([found.id]))[0] if found.type == "tag" else None
+            if found and found.type == "tag":
+                return (await self._objects.contents([found.id]))[0]
         return None
 
     async def ids(self, places: Sequence[tuple[str, str]]) -> list[str]:

@@ -63,6 +63,23 @@ async def test_while_git_is_gone_drift_is_healed_even_after_a_restart(
         assert condition(await app.status(), "FetchFailed") == {}
 
 
+async def test_a_repository_that_is_emptied_deletes_nothing(
+    app: App, checkout: Checkout, repository: sandbox.RepoInfo, tmp_path: Path
+) -> None:
+    good = checkout.push({"settings.yaml": config_map("settings", color="blue")})
+    await app.create(repository.file_url)
+    ref = resources.CONFIG_MAP.ref("settings", app.bench.namespace)
+
+    async with app.bench.controller(git_cache_dir=tmp_path / "git"):
+        await app.runs(good)
+        shell("git", "-C", str(repository.path), "update-ref", "-d", "refs/heads/main")
+        await app.says("FetchFailed", "True", "RevisionNotFound")
+        await app.kube.merge_patch(ref, {"data": {"color": "red"}}, field_manager="kubectl-edit")
+        await eventually(lambda: _is(app, {"color": "blue"}))
+        back = checkout.push({"settings.yaml": config_map("settings", color="green")})
+        await app.runs(back)
+
+
 async def test_two_applications_of_one_repository_share_its_mirror_and_fail_alone(
     app: App, checkout: Checkout, repository: sandbox.RepoInfo, tmp_path: Path
 ) -> None:

@@ -122,3 +122,15 @@ def test_one_line_holds_the_state() -> None:
         "OutOfSync  Healthy  running main@sha1:aaaaaaa  git says main@sha1:bbbbbbb  "
         "quarantined: AnalysisFailed"
     )
+
+
+def test_every_source_has_its_line() -> None:
+    sources = [
+        {"repoURL": "https://charts.example", "chart": "web", "targetRevision": "1.*"},
+        {"repoURL": "https://git.example/config.git", "ref": "values"},
+    ]
+
+    shown = text(application_view.drawn({**QUARANTINED, "spec": {"sources": sources}}, NOW))
+
+    assert "https://charts.example  1.*  web" in shown
+    assert "https://git.example/config.git  HEAD  $values" in shown

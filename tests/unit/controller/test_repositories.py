@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from rollouts.api.application_status import ApplicationReason
 from rollouts.controller.applications.positions import RemoteKey, Standing, Wanted
@@ -64,8 +70,8 @@ def host(tmp_path: Path) -> Iterator[Host]:
         yield served
 
 
-@pytest.fixture
-async def world(host: Host, tmp_path: Path) -> AsyncIterator[World]:
+@contextlib.asynccontextmanager
+async def world_of(host: Host, tmp_path: Path, secrets: dict[str, Mapping[str, str]]) -> AsyncIterator[World]:
     async def read(_: str, name: str) -> Credentials:
         made.read.append(name)
         if name not in made.secrets:
@@ -74,9 +80,34 @@ async def world(host: Host, tmp_path: Path) -> AsyncIterator[World]:
 
     outside = Outside(Git(tmp_path / "home"), read, GitHubApps(lambda: datetime.now(UTC)))
     repositories = Repositories(outside, tmp_path / "mirrors", lambda _: made.rung.set())
-    made = World(host, repositories, {"git": {"username": "git", "password": PASSWORD}})
+    made = World(host, repositories, secrets)
     yield made
     await repositories.close()
+
+
+@pytest.fixture
+async def world(host: Host, tmp_path: Path) -> AsyncIterator[World]:
+    async with world_of(host, tmp_path, {"git": {"username": "git", "password": PASSWORD}}) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def api(answer: Callable[[httpx.Request], httpx.Response]) -> Iterator[str]:
+    """An HTTP server on this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            response = answer(httpx.Request(self.command, f"http://localhost{self.path}"))
+            self.send_response(response.status_code)
+            self.send_header("Content-Length", str(len(response.content)))
+            self.end_headers()
+            self.wfile.write(response.content)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
 
 
 async def test_a_changed_secret_is_noticed_with_a_refresh(world: World) -> None:
@@ -98,6 +129,28 @@ async def test_a_changed_secret_is_noticed_with_a_refresh(world: World) -> None:
     assert "changed" not in str(refused.failure)
     assert refused.revision == welcome.revision == f"main@sha1:{commit}"
     assert welcome.failure is None
+
+
+async def test_a_github_app_reads_with_its_token_and_gets_another_when_it_is_refused(
+    tmp_path: Path,
+) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    tokens = iter(("ghs_revoked", "ghs_good"))
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(201, json={"token": next(tokens), "expires_at": "2099-01-01T00:00:00Z"})
+
+    with git_host.serving(tmp_path / "root", "x-access-token", "ghs_good") as host, api(answer) as url:
+        app = {"githubAppID": "7", "githubAppInstallationID": "42", "githubAppPrivateKey": key.decode()}
+        commit = host.repository("shop", a="1")
+        async with world_of(host, tmp_path, {"git": {**app, "githubAppBaseURL": url}}) as world:
+            world.follow(world.remote())
+            found = await world.until(lambda s: s.positions)
+
+    assert found.revision == f"main@sha1:{commit}"
+    assert list(tokens) == []
 
 
 async def test_several_sources_are_known_together_or_not_at_all(world: World) -> None:
@@ -206,7 +259,6 @@ async def test_a_submodule_of_itself_ends(world: World) -> None:
     first = world.host.repository("shop", a="1")
     commit = world.host.link("shop", "me", "./", first)
     for _ in range(7):
-        world.host.root.joinpath("shop.git")
         git_host.git(world.host.root / "shop.git", "update-index", "--cacheinfo", f"160000,{commit},me")
         commit = world.host.commit("shop")
 

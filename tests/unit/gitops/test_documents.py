@@ -76,6 +76,11 @@ def test_what_is_wrong_is_said_with_its_line(text: str, line: int, problem: str)
     assert problem in str(e.value)
 
 
+def test_a_file_of_a_million_values_is_refused_before_it_takes_memory() -> None:
+    with pytest.raises(DocumentError, match="holds more than"):
+        list(documents.load(b"[" + b"[]," * 600_000 + b"]"))
+
+
 def test_an_alias_bomb_is_refused() -> None:
     layers = "".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 10)}]\n" for i in range(1, 9))
 
