@@ -27,6 +27,7 @@ from rollouts.api.strategy import (
     RolloutPause,
     RolloutStrategy,
 )
+from rollouts.api.traffic import SetCanaryScale, TrafficRouting
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
@@ -76,6 +77,17 @@ def metric(name: str, *, interval: float | None = None, count: int | None = None
 
 def canary(*steps: CanaryStep, **fields: Any) -> CanaryStrategy:
     return CanaryStrategy(steps=steps, **fields)
+
+
+def routed(*steps: CanaryStep, **fields: Any) -> CanaryStrategy:
+    """A canary with the router that records."""
+    routing = fields.pop("traffic_routing", TrafficRouting(plugins={"recording": {}}))
+    services = {"canary_service": "canary", "stable_service": "stable"}
+    return CanaryStrategy(steps=steps, traffic_routing=routing, **{**services, **fields})
+
+
+def set_scale(**fields: Any) -> CanaryStep:
+    return CanaryStep(set_canary_scale=SetCanaryScale(**fields))
 
 
 def blue_green(**fields: Any) -> BlueGreenStrategy:

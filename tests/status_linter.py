@@ -91,7 +91,12 @@ def _lint_counts(rollout: Rollout, conditions: dict[str, Condition]) -> None:
     weights = status.canary.weights
     if rollout.spec.strategy.blue_green is None:
         assert weights is not None
-        assert weights.canary.weight + weights.stable.weight == 100
+        canary = rollout.spec.strategy.canary
+        routing = canary.traffic_routing if canary else None
+        most = (routing.max_traffic_weight if routing else None) or 100
+        assert (
+            weights.canary.weight + weights.stable.weight + sum(w.weight for w in weights.additional) == most
+        )
     else:
         assert weights is None
 

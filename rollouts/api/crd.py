@@ -195,7 +195,12 @@ def text(definition: Mapping[str, Any]) -> str:
 def model_schema(model: Any) -> Schema:
     """The structural schema of one model, its rules included."""
     fields = parse.model_fields(model)
-    schema: Schema = {"type": "object", "properties": {f.json: _field_schema(f) for f in fields}}
+    schema: Schema = {
+        "type": "object",
+        "properties": {f.json: _field_schema(f) for f in fields if not f.info.rest},
+    }
+    if any(f.info.rest for f in fields):
+        schema["x-kubernetes-preserve-unknown-fields"] = True
     if required := [f.json for f in fields if f.required]:
         schema["required"] = required
     if rules := getattr(model, "RULES", ()):

@@ -59,6 +59,9 @@ def dump(model: object) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for spec in model_fields(typing.cast("typing.Hashable", type(model))):
         value = getattr(model, spec.name)
+        if spec.info.rest:
+            out.update(value)
+            continue
         if spec.required or (value is not None and (spec.info.shown or value != spec.default)):
             out[spec.json] = _written(value)
     return out
@@ -133,7 +136,8 @@ def _camel(name: str) -> str:
 @functools.cache
 def _reader_of_model(cls: Any, strict: bool) -> Reader:  # noqa: FBT001
     fields = model_fields(cls)
-    readers = {f.json: (f.name, _reader(f.hint, f.info, strict)) for f in fields}
+    readers = {f.json: (f.name, _reader(f.hint, f.info, strict)) for f in fields if not f.info.rest}
+    rest = next((f.name for f in fields if f.info.rest), "")
     required = tuple((f.json, f.info) for f in fields if f.required)
 
     def read(value: Any, path: str) -> Any:
@@ -142,10 +146,10 @@ def _reader_of_model(cls: Any, strict: bool) -> Reader:  # noqa: FBT001
         for name, _ in required:
             if value.get(name) is None:
                 raise SpecError(f"{path}.{name}", None, "is required")
-        known: dict[str, Any] = {}
+        known: dict[str, Any] = {rest: {k: v for k, v in value.items() if k not in readers}} if rest else {}
         for key, item in value.items():
             if key not in readers:
-                if strict:
+                if strict and not rest:
                     raise _unknown(f"{path}.{key}", key, readers)
                 continue
             if item is not None:

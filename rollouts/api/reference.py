@@ -96,6 +96,8 @@ def _section(field: ModelField) -> str:
 
 def _rows(model: Any, path: str, depth: int = 0) -> Iterator[str]:
     for field in parse.model_fields(model):
+        if field.info.rest:
+            continue
         name = f"{path}.{field.json}"
         yield f"| `{name}` | {_type(field)} | {_said(field, is_input=path.startswith('spec'))} |"
         inner = _model(field.hint)

@@ -71,6 +71,12 @@ class TrafficWeights:
     stable: Annotated[WeightDestination, Field("What stable gets.")] = field(
         default_factory=WeightDestination
     )
+    additional: Annotated[
+        tuple[WeightDestination, ...], Field("What others get, such as the pods of an Experiment.")
+    ] = ()
+    verified: Annotated[
+        bool | None, Field("Whether the router has confirmed these weights, where it can tell.")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ class CanaryStatus:
         RolloutAnalysisRunStatus | None, Field("AnalysisRun beside the steps.")
     ] = None
     weights: Annotated[TrafficWeights | None, Field("Shares as they are now.")] = None
+    router_error: Annotated[str, Field("Why a router cannot do what it should.")] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ class Field:
 
     `json` overrides the camelCase name; `pattern` is an anchored regular expression; `percent` admits
     `"25%"` beside integers; `shown` writes the zero value of a status instead of leaving it out;
-    `schema` is merged over the generated OpenAPI schema as it is.
+    `schema` is merged over the generated OpenAPI schema as it is; `rest` is a mapping that takes what no
+    other field of its object names, so that it is kept.
     """
 
     doc: str
@@ -39,6 +40,7 @@ class Field:
     pattern: str = ""
     percent: bool = False
     shown: bool = False
+    rest: bool = False
     schema: Mapping[str, Any] | None = None
 
 

@@ -19,6 +19,7 @@ from rollouts.api.analysis import (
     MeasurementRetention,
 )
 from rollouts.api.schema import Field, IntOrString, Rule
+from rollouts.api.traffic import SetCanaryScale, SetHeaderRoute, SetMirrorRoute, TrafficRouting
 from rollouts.api.webhook import Webhook
 
 
@@ -84,17 +85,35 @@ class CanaryStep:
 
     RULES = (
         Rule(
-            "[has(self.setWeight), has(self.pause), has(self.analysis)].exists_one(x, x)",
-            "a step has exactly one of setWeight, pause, analysis",
+            "[has(self.setWeight), has(self.pause), has(self.analysis), has(self.setCanaryScale),"
+            " has(self.setHeaderRoute), has(self.setMirrorRoute)].exists_one(x, x)",
+            "a step has exactly one of setWeight, pause, analysis, setCanaryScale, setHeaderRoute,"
+            " setMirrorRoute",
         ),
     )
 
     set_weight: Annotated[
-        int | None, Field("Share of the canary in percent of the replicas.", minimum=0, maximum=100)
+        int | None,
+        Field(
+            "Share of the canary: of the traffic where trafficRouting is set, else of the pods. In percent,"
+            " or of maxTrafficWeight.",
+            minimum=0,
+        ),
     ] = None
     pause: Annotated[RolloutPause | None, Field("Wait for a time, or for a person.")] = None
     analysis: Annotated[
         RolloutAnalysis | None, Field("Run an analysis and go on only when it is Successful.")
+    ] = None
+    set_canary_scale: Annotated[
+        SetCanaryScale | None,
+        Field("Pods of the canary from here on, whatever its weight. Needs trafficRouting."),
+    ] = None
+    set_header_route: Annotated[
+        SetHeaderRoute | None,
+        Field("Send requests with certain headers to the canary. Needs trafficRouting."),
+    ] = None
+    set_mirror_route: Annotated[
+        SetMirrorRoute | None, Field("Copy requests to the canary. Needs trafficRouting.")
     ] = None
 
 
@@ -144,7 +163,7 @@ class ReplicaProgressThreshold:
 
 @dataclass(frozen=True, slots=True)
 class CanaryStrategy:
-    """Replace the pods step by step, by the ratio of canary to stable pods."""
+    """Replace the pods step by step, by the ratio of canary to stable pods or by weights of a router."""
 
     canary_service: Annotated[
         str, Field("Service whose selector is kept on the canary pods (the newest ReplicaSet).")
@@ -174,6 +193,33 @@ class CanaryStrategy:
     analysis: Annotated[RolloutAnalysisBackground | None, Field("Analysis that runs beside the steps.")] = (
         None
     )
+    traffic_routing: Annotated[
+        TrafficRouting | None, Field("Routers that send each side its share. Default: the ratio of the pods.")
+    ] = None
+    scale_down_delay_seconds: Annotated[
+        int | None,
+        Field(
+            "Seconds that the old version is kept up after promotion. Default: 30. Needs trafficRouting.",
+            minimum=0,
+        ),
+    ] = None
+    scale_down_delay_revision_limit: Annotated[
+        int | None, Field("At most this many old versions are kept up during their delay.", minimum=0)
+    ] = None
+    abort_scale_down_delay_seconds: Annotated[
+        int | None,
+        Field(
+            "Seconds that the canary is kept up after an abort; 0 keeps it up. Default: 30. Only with"
+            " trafficRouting.",
+            minimum=0,
+        ),
+    ] = None
+    dynamic_stable_scale: Annotated[
+        bool, Field("Scale stable down as its share falls. Needs trafficRouting.")
+    ] = False
+    min_pods_per_replica_set: Annotated[
+        int | None, Field("Pods of each side that has any, at least. Only with trafficRouting.", minimum=1)
+    ] = None
     replica_progress_threshold: Annotated[
         ReplicaProgressThreshold | None,
         Field("Available canary pods that are enough for the next step. Default: all that are asked for."),
@@ -301,3 +347,15 @@ class RolloutStrategy:
         StrategyType | None,
         Field("As in a Deployment: RollingUpdate stands for rollingUpdate, Recreate for recreate."),
     ] = None
+
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        """Services that are named, each once."""
+        named: list[str] = []
+        if self.canary:
+            named += [self.canary.canary_service, self.canary.stable_service]
+            routing = self.canary.traffic_routing
+            named += [routing.services.root_service] if routing and routing.services else []
+        if self.blue_green:
+            named += [self.blue_green.active_service, self.blue_green.preview_service]
+        return tuple(dict.fromkeys(name for name in named if name))

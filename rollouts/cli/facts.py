@@ -149,9 +149,15 @@ def set_weight(rollout: Object) -> int | None:
         return 0
     index = dig(rollout, "status", "currentStepIndex") or 0
     if index >= len(listed):
-        return 100
+        return max_weight(rollout)
     weights = [s["setWeight"] for s in listed[: index + 1] if dig(s, "setWeight") is not None]
     return int(weights[-1]) if weights else 0
+
+
+def max_weight(rollout: Object) -> int:
+    """The weight that stands for all traffic."""
+    routing = dig(rollout, "spec", "strategy", "canary", "trafficRouting")
+    return int(dig(routing, "maxTrafficWeight") or 100)
 
 
 def actual_weight(rollout: Object) -> int | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from analysis import errors as metric_errors
 from analysis import precheck
+from rollouts import routing
 from rollouts.api import parse, podtemplate
 from rollouts.api.analysis import (
     AnalysisRunSpec,
@@ -25,13 +26,14 @@ from rollouts.api.application import Application, ApplicationSpec
 from rollouts.api.experiment import Experiment, ExperimentSpec
 from rollouts.api.meta import APPLICATION_GROUP, DEFAULT_GROUP, ObjectMeta
 from rollouts.api.rollout import Rollout, RolloutSpec
+from rollouts.api.traffic import Feature
 from rollouts.cli.facts import dig
 from rollouts.delivery import explain, rolling, validate, view, workload
 from rollouts.delivery.experiments import analyses as experiment_analyses
 from rollouts.delivery.experiments import explain as experiments_in_words
 from rollouts.delivery.experiments import validate as experiments
 from rollouts.delivery.experiments.snapshot import Snapshot as ExperimentSnapshot
-from rollouts.delivery.snapshot import PodTemplate, Service, Snapshot, Workload
+from rollouts.delivery.snapshot import PodTemplate, Route, Service, Snapshot, Workload
 from rollouts.errors import SpecError
 from rollouts.gitops import validation
 
@@ -280,7 +282,7 @@ def _check_metrics(manifest: Manifest, spec: AnalysisTemplateSpec | AnalysisRunS
 
 def _snapshot(manifest: Manifest, spec: RolloutSpec, files: _Files, now: datetime) -> Snapshot:
     """The Rollout as the controller would first see it, beside what the files hold."""
-    names = _service_names(spec)
+    names = spec.strategy.service_names
     return Snapshot(
         rollout=Rollout(_metadata(manifest), spec),
         template=PodTemplate(
@@ -290,7 +292,21 @@ def _snapshot(manifest: Manifest, spec: RolloutSpec, files: _Files, now: datetim
         services={name: _service(name, manifest.namespace, files) for name in names},
         rivals=_rivals(manifest, names, files),
         templates=dict(_templates(references(spec), manifest.namespace, files)),
+        routes=tuple(_routes(spec, files)),
     )
+
+
+def _routes(spec: RolloutSpec, files: _Files) -> Iterator[Route]:
+    """Our routers can what they can; those of other packages may be installed where the controller runs."""
+    canary, known = spec.strategy.canary, routing.registry()
+    named = canary.traffic_routing.routers() if canary and canary.traffic_routing else ()
+    for name, _ in named:
+        if name.startswith("plugins."):
+            files.unknown[f"router {name}"] = None
+            yield Route(name, features=frozenset(Feature), read=False)
+        else:
+            features = known[name].features if name in known else frozenset[Feature]()
+            yield Route(name, available=name in known, features=features, read=False)
 
 
 def _service(name: str, namespace: str, files: _Files) -> Service:
@@ -305,7 +321,7 @@ def _rivals(manifest: Manifest, names: Iterable[str], files: _Files) -> dict[str
         name: other.name
         for other, spec in files.rollouts
         if other is not manifest and other.namespace == manifest.namespace
-        for name in set(names) & set(_service_names(spec))
+        for name in set(names) & set(spec.strategy.service_names)
     }
 
 
@@ -333,14 +349,6 @@ _ANYWHERE = MetricProvider(plugin={})
 def _any_template(ref: AnalysisTemplateRef) -> AnalysisTemplateSpec:
     """Stands for a template that is not among the files: it has a metric, and asks for no arguments."""
     return AnalysisTemplateSpec(metrics=(Metric(name=f"of {ref.template_name}", provider=_ANYWHERE),))
-
-
-def _service_names(spec: RolloutSpec) -> tuple[str, ...]:
-    canary, blue_green = spec.strategy.canary, spec.strategy.blue_green
-    named = (canary.canary_service, canary.stable_service) if canary else ()
-    if blue_green:
-        named = (*named, blue_green.active_service, blue_green.preview_service)
-    return tuple(name for name in named if name)
 
 
 def references(spec: RolloutSpec) -> Iterator[AnalysisTemplateRef]:

@@ -122,7 +122,11 @@ def _strategy(rollout: Object) -> Iterator[str]:
         yield f"step {done}"
     actual, wanted = facts.actual_weight(rollout), facts.set_weight(rollout)
     if actual is not None:
-        yield f"weight {actual} %" + (f" (wanted {wanted} %)" if wanted not in (None, actual) else "")
+        most = facts.max_weight(rollout)
+        unit = " %" if most == 100 else f" of {most}"
+        yield f"weight {actual}{unit}" + (f" (wanted {wanted}{unit})" if wanted not in (None, actual) else "")
+        if dig(rollout, "status", "canary", "weights", "verified") is False:
+            yield "not confirmed by the router"
 
 
 def _pods(rollout: Object, status: Mapping[str, Any]) -> Iterator[str]:

@@ -24,10 +24,10 @@ from rollouts.controller.configs import Configs
 from rollouts.controller.events import Recorder
 from rollouts.controller.observe import Stores
 from rollouts.controller.records import KnownRollout, Malformed
+from rollouts.controller.routes import Routes
 from rollouts.controller.workloads import Workloads
 from rollouts.controller.writes import Checkpoint, Writer, merge_difference, no_checkpoint
 from rollouts.delivery.actions import (
-    Action,
     CopyConfig,
     CreateAnalysisRun,
     CreateReplicaSet,
@@ -39,8 +39,10 @@ from rollouts.delivery.actions import (
     PatchReplicaSet,
     Plan,
     ScaleWorkload,
+    SetWeights,
     SwitchService,
     TerminateAnalysisRun,
+    Write,
 )
 from rollouts.errors import Conflict, NotFound, Rejected, Transient
 from rollouts.kube import resources
@@ -70,6 +72,7 @@ class Applier:
     workloads: Workloads
     configs: Configs
     now: Callable[[], datetime]
+    routes: Routes
     checkpoint: Checkpoint = no_checkpoint
 
     async def apply(self, known: KnownRollout | Malformed, plan: Plan) -> bool:
@@ -81,16 +84,26 @@ class Applier:
             self.checkpoint("Annotations")
         for action in plan.actions:
             assert isinstance(known, KnownRollout), "nothing is done for a spec that does not parse"
-            await self._act(known, action)
-            self.checkpoint(type(action).__name__)
+            if not isinstance(action, SetWeights):
+                await self._act(known, action)
+                self.checkpoint(type(action).__name__)
         for event in plan.events:
             await self.recorder.post(metadata, event, self.now())
             self.checkpoint("Event")
         # Status last: a crash before it repeats the decision, never the step.
         wrote = await self._write_status(metadata, known.status, plan.status)
         self.recorder.settle(metadata.uid)
+        steered = [await self._steer(known, a) for a in plan.actions if isinstance(a, SetWeights)]
         # An eviction may have been refused: it comes back at the plan's time, not at once.
-        return wrote or bool(plan.annotations) or any(not isinstance(a, EvictPod) for a in plan.actions)
+        acted = any(not isinstance(a, EvictPod | SetWeights) for a in plan.actions)
+        return wrote or acted or bool(plan.annotations) or any(steered)
+
+    async def _steer(self, known: KnownRollout | Malformed, action: SetWeights) -> bool:
+        """After the status: a router may be slow, and what it does is read back before anything follows."""
+        assert isinstance(known, KnownRollout), "nothing is done for a spec that does not parse"
+        news = await self.routes.set(known.rollout, action)
+        self.checkpoint(type(action).__name__)
+        return news
 
     async def _write_status(self, metadata: ObjectMeta, old: RolloutStatus, new: RolloutStatus) -> bool:
         """One patch of the differences; none when there are none."""
@@ -130,7 +143,7 @@ class Applier:
             await self.workloads.look_again(ref)
 
     async def _act(  # noqa: C901, PLR0911 - one arm an action
-        self, known: KnownRollout, action: Action
+        self, known: KnownRollout, action: Write
     ) -> None:
         stores, metadata = self.stores, known.rollout.metadata
         match action:

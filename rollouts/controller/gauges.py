@@ -154,6 +154,6 @@ def _desired_weight(rollout: Rollout) -> int:
     if canary is None or status.abort or status.stable_rs == status.current_pod_hash:
         return 0
     if index is None or index >= len(canary.steps):
-        return 100
+        return (canary.traffic_routing.max_traffic_weight if canary.traffic_routing else None) or 100
     weights = [step.set_weight for step in canary.steps[: index + 1] if step.set_weight is not None]
     return weights[-1] if weights else 0

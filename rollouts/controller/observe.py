@@ -131,13 +131,7 @@ def _is_restart_due(known: KnownRollout, now: datetime) -> bool:
 
 def service_names(spec: RolloutSpec) -> tuple[str, ...]:
     """Services that a spec names, each once."""
-    canary, blue_green = spec.strategy.canary, spec.strategy.blue_green
-    found: list[str] = []
-    if canary:
-        found += [canary.canary_service, canary.stable_service]
-    if blue_green:
-        found += [blue_green.active_service, blue_green.preview_service]
-    return tuple(dict.fromkeys(name for name in found if name))
+    return spec.strategy.service_names
 
 
 def template_keys(stores: Stores, namespace: str, spec: RolloutSpec) -> set[Key]:

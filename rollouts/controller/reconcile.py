@@ -25,6 +25,7 @@ from rollouts.controller.links import Links
 from rollouts.controller.loop import NOTHING_MORE, Next
 from rollouts.controller.observe import Stores
 from rollouts.controller.records import KnownRollout, Malformed
+from rollouts.controller.routes import Routes
 from rollouts.controller.webhooks import Caller
 from rollouts.controller.workloads import Workloads
 from rollouts.controller.writes import Writer
@@ -56,6 +57,7 @@ class Reconciler:
     writer: Writer
     applier: Applier
     caller: Caller
+    routes: Routes
     names: Names
     now: Callable[[], datetime]
 
@@ -66,6 +68,7 @@ class Reconciler:
             self.workloads.follow(key, None)
             self.configs.follow(key, None)
             self.caller.forget(key)
+            self.routes.forget(key)
             await self._release_services(key, still_named=frozenset())
             return NOTHING_MORE
         known = record.value
@@ -101,7 +104,8 @@ class Reconciler:
         self.templates_named.set(record.key, templates)
         answers = self.caller.answers(record.key, record.uid)
         seen = observe.observe(self.stores, record, known, names=self.names, now=now)
-        seen = replace(seen, workload=workload, webhook_answers=answers)
+        routes = self.routes.seen(record.key, known.rollout)
+        seen = replace(seen, workload=workload, webhook_answers=answers, routes=routes)
         seen = observe.with_copies(seen, written, wanted, self.configs.existing(*record.key[:1], record.uid))
         if observe.needs_pods(known, now) or podmetadata.needs_pods(seen):
             seen = replace(seen, pods=await self._pods(record, known.rollout))
@@ -115,7 +119,9 @@ class Reconciler:
         self.caller.want(record.key, known.rollout, plan.calls, checksum)
         self.caller.tell(record.key, known.rollout, plan.events, checksum)
         _log(record.key, known, plan, wrote=wrote)
-        return Next(at=plan.requeue_at, again=wrote)
+        # Routes are read when nothing else is to be done, so that no abort waits for a router.
+        again = wrote or await self.routes.refresh(record.key, known.rollout)
+        return Next(at=plan.requeue_at, again=again)
 
     async def _copies(
         self, record: Record[KnownRollout | Malformed], known: KnownRollout

@@ -12,6 +12,7 @@ from typing import Any
 
 from analysis import providers
 from analysis.pool import Pool
+from rollouts import routing
 from rollouts.api.analysis import AnalysisTemplateSpec
 from rollouts.controller import gauges, measure, observe, reconcile, records, runs
 from rollouts.controller.apply import Applier
@@ -28,6 +29,7 @@ from rollouts.controller.observe import Stores
 from rollouts.controller.parts import Environment, Part
 from rollouts.controller.queue import Queue
 from rollouts.controller.records import KnownRollout, Malformed
+from rollouts.controller.routes import Routes
 from rollouts.controller.runs import KnownRun
 from rollouts.controller.webhooks import Caller
 from rollouts.controller.workloads import Workloads
@@ -128,6 +130,14 @@ def _reconciler(
 ) -> reconcile.Reconciler:
     kube, names = environment.kube, environment.names
     writer = Writer(kube, origin=reconcile.ORIGIN, field_manager=reconcile.FIELD_MANAGER)
+    routes = Routes(
+        kube,
+        routing.registry(),
+        bell.stores.services,
+        names,
+        environment.now,
+        field_manager=reconcile.FIELD_MANAGER,
+    )
     applier = Applier(
         stores=bell.stores,
         writer=writer,
@@ -137,6 +147,7 @@ def _reconciler(
         workloads=beside.workloads,
         configs=beside.configs,
         now=environment.now,
+        routes=routes,
         checkpoint=checkpoint,
     )
     return reconcile.Reconciler(
@@ -148,6 +159,7 @@ def _reconciler(
         writer=writer,
         applier=applier,
         caller=beside.caller,
+        routes=routes,
         names=names,
         now=environment.now,
     )

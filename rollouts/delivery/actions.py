@@ -15,6 +15,7 @@ from rollouts.api.analysis import AnalysisRunSpec
 from rollouts.api.meta import Reason
 from rollouts.api.rollout_status import RolloutDuration, RolloutStatus
 from rollouts.api.strategy import PodTemplateMetadata
+from rollouts.api.traffic import Shares
 from rollouts.api.webhook import Webhook
 
 
@@ -92,6 +93,14 @@ class SwitchService:
 
 
 @dataclass(frozen=True, slots=True)
+class SetWeights:
+    """Have a router send each side its share. It may fail: that is told, and holds up nothing else."""
+
+    router: str
+    shares: Shares
+
+
+@dataclass(frozen=True, slots=True)
 class CreateAnalysisRun:
     """Create an AnalysisRun with a deterministic name: AlreadyExists with our uid is success."""
 
@@ -147,7 +156,7 @@ class DeleteConfigCopy:
     uid: str
 
 
-Action = (
+Write = (
     ScaleWorkload
     | CreateReplicaSet
     | PatchReplicaSet
@@ -161,6 +170,8 @@ Action = (
     | CopyConfig
     | DeleteConfigCopy
 )
+"""Actions whose failure is the Rollout's."""
+Action = Write | SetWeights
 
 
 @dataclass(frozen=True, slots=True)

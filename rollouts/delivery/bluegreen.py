@@ -13,6 +13,7 @@ from rollouts.api.rollout_status import PauseReason, RolloutStatus
 from rollouts.api.strategy import BlueGreenStrategy
 from rollouts.api.webhook import WebhookType
 from rollouts.delivery import runs, view
+from rollouts.delivery.delay import ending, without_deadline
 from rollouts.delivery.sets import Sets, available, sized
 from rollouts.delivery.snapshot import ReplicaSet
 from rollouts.delivery.steps import Accept, Analyse, Ask, Grow, Step, Switch, Wait, take
@@ -93,18 +94,18 @@ def retire(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus, plann
     others, delayed = [], 0
     for rs in planned.others:
         if rs.pod_template_hash in kept or not rs.replicas:
-            others.append(_without_deadline(rs))
+            others.append(without_deadline(rs))
             continue
         limit = strategy.scale_down_delay_revision_limit
         delayed += 1
         within = limit is None or delayed <= limit
         delay = strategy.scale_down_delay_seconds if within else 0
-        others.append(_ending(seen, rs, timedelta(seconds=delay)))
+        others.append(ending(seen, rs, timedelta(seconds=delay)))
     stable = planned.stable
     if stable is not None and status.stable_rs == seen.hash:  # promoted in this very plan
-        stable = _ending(seen, stable, timedelta(seconds=strategy.scale_down_delay_seconds))
+        stable = ending(seen, stable, timedelta(seconds=strategy.scale_down_delay_seconds))
     elif stable is not None:
-        stable = _without_deadline(stable)
+        stable = without_deadline(stable)
     return Sets(_current(seen, strategy, status, planned), stable, tuple(others))
 
 
@@ -113,25 +114,14 @@ def _current(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus, pla
     if view.mode(seen, status) is not Mode.ABORTED or stable is None:
         # The status remembers why this update is fast before the set forgets it.
         begins = seen.old.current_pod_hash != seen.hash
-        return current if begins else _without_deadline(current)
+        return current if begins else without_deadline(current)
     back = status.blue_green.active_selector == stable.pod_template_hash
     delay = strategy.abort_scale_down_delay_seconds
     if not back or not delay or not current.replicas:
         return current
     if current.scale_down_deadline is None and available(stable) < seen.replicas:
         return current  # the way forward stays open until stable is whole
-    return _ending(seen, current, timedelta(seconds=delay))
-
-
-def _ending(seen: View, rs: ReplicaSet, delay: timedelta) -> ReplicaSet:
-    deadline = rs.scale_down_deadline or seen.now + delay
-    if not delay or deadline <= seen.snapshot.now:
-        return replace(rs, replicas=0, scale_down_deadline=None)
-    return replace(rs, scale_down_deadline=deadline)
-
-
-def _without_deadline(rs: ReplicaSet) -> ReplicaSet:
-    return replace(rs, scale_down_deadline=None) if rs.scale_down_deadline else rs
+    return ending(seen, current, timedelta(seconds=delay))
 
 
 def _wanted(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> int:

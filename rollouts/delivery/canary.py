@@ -9,41 +9,31 @@ from dataclasses import replace
 
 from rollouts.api.parse import format_duration
 from rollouts.api.rollout_status import PauseReason, RolloutStatus
-from rollouts.api.strategy import CanaryStep
+from rollouts.api.strategy import CanaryStep, CanaryStrategy
+from rollouts.api.traffic import SetCanaryScale
 from rollouts.api.webhook import WebhookType
-from rollouts.delivery import replicas, runs, view, webhooks
+from rollouts.delivery import replicas, routed, runs, view, webhooks, weights
 from rollouts.delivery.events import StepCompleted
 from rollouts.delivery.replicas import Pair
 from rollouts.delivery.sets import Sets
-from rollouts.delivery.steps import Analyse, Ask, Grow, Step, Wait, Weigh, take
+from rollouts.delivery.steps import Analyse, Ask, Grow, Steer, Step, Wait, Weigh, take
 from rollouts.delivery.view import Draft, Mode, View
 
 
 def weight(seen: View, status: RolloutStatus) -> int:
-    """Percent of the pods that should be of the current set now."""
+    """Share of the pods, or of the traffic, that the current set has come to."""
     match view.mode(seen, status):
         case Mode.INITIAL | Mode.PROMOTED | Mode.FAST | Mode.PROVING:
-            return 100
+            return seen.max_weight
         case Mode.ABORTED:
             return 0
         case Mode.STEPPING:
-            index = status.current_step_index
-            return _weight_before(seen, index) if status.gated else step_weight(seen, index)
+            return weights.step_weight(seen, view.reached(seen, status))
 
 
-def step_weight(seen: View, index: int | None) -> int:
-    """The share at a step: that of the nearest setWeight up to it; everything after the last step."""
-    if index is None or index >= len(seen.steps):
-        return 100
-    weights = [step.set_weight for step in seen.steps[: index + 1] if step.set_weight is not None]
-    return weights[-1] if weights else 0
-
-
-def _weight_before(seen: View, index: int | None) -> int:
-    return step_weight(seen, index - 1) if index else 0
-
-
-def sizes(seen: View, status: RolloutStatus) -> Sets:
+def sizes(seen: View, strategy: CanaryStrategy, status: RolloutStatus) -> Sets:
+    if strategy.traffic_routing is not None:
+        return routed.sizes(seen, strategy, status)
     if view.is_held(seen, status):
         return _held(seen)
     return replicas.toward(seen.sets, _target(seen, weight(seen, status)), seen.limits)
@@ -59,7 +49,7 @@ def walk(seen: View, draft: Draft, planned: Sets) -> tuple[Draft, Step | None]:
     proving = view.mode(seen, draft.status) is Mode.PROVING
     while index < len(seen.steps):
         step = compiled(seen, index)
-        if proving and isinstance(step, Weigh | Wait):
+        if proving and isinstance(step, Weigh | Steer | Wait):
             step = Grow(seen.replicas)  # there is nobody else to serve, and nothing to wait for
         before = draft
         for part in _with_webhooks(seen, draft.status, step):
@@ -79,7 +69,8 @@ def walk(seen: View, draft: Draft, planned: Sets) -> tuple[Draft, Step | None]:
 
 def _with_webhooks(seen: View, status: RolloutStatus, step: Step) -> tuple[Step, ...]:
     before = (Ask(webhooks.entry(seen, status.current_step_index)),) if status.gated else ()
-    after = (Ask((WebhookType.ROLLOUT,)),) if isinstance(step, Weigh) else ()
+    weighs = isinstance(step, Weigh) or (isinstance(step, Steer) and step.weighs)
+    after = (Ask((WebhookType.ROLLOUT,)),) if weighs else ()
     return (*before, step, *after)
 
 
@@ -93,6 +84,8 @@ def _promotion(seen: View, status: RolloutStatus) -> tuple[Step, ...]:
 
 def compiled(seen: View, index: int) -> Step:
     step = seen.steps[index]
+    if seen.routing is not None and step.pause is None and step.analysis is None:
+        return Steer(weighs=step.set_weight is not None)
     if step.set_weight is not None:
         return Weigh(step.set_weight)
     if step.pause is not None:
@@ -109,7 +102,19 @@ def text(step: CanaryStep) -> str:
         return f"setWeight {step.set_weight}"
     if step.pause is not None:
         return f"pause {format_duration(step.pause.duration)}" if step.pause.duration else "pause"
+    if step.set_canary_scale is not None:
+        return f"setCanaryScale {_scale_text(step.set_canary_scale)}"
+    if step.set_header_route is not None:
+        return f"setHeaderRoute {step.set_header_route.name}"
+    if step.set_mirror_route is not None:
+        return f"setMirrorRoute {step.set_mirror_route.name}"
     return "analysis"
+
+
+def _scale_text(scale: SetCanaryScale) -> str:
+    if scale.match_traffic_weight:
+        return "matchTrafficWeight"
+    return f"weight {scale.weight}" if scale.replicas is None else f"replicas {scale.replicas}"
 
 
 def _target(seen: View, percent: int) -> Pair:

@@ -21,7 +21,7 @@ from rollouts.api.strategy import (
     RolloutAnalysis,
 )
 from rollouts.api.webhook import Webhook
-from rollouts.delivery import configs, declared, replicas, rolling, webhooks
+from rollouts.delivery import configs, declared, replicas, rolling, routed, webhooks
 from rollouts.delivery.replicas import Pair
 
 Templates = Mapping[AnalysisTemplateRef, AnalysisTemplateSpec]
@@ -69,9 +69,9 @@ def _canary(spec: RolloutSpec, canary: CanaryStrategy, templates: Templates) -> 
     growth = _growth(spec, [pair.canary for pair in _pairs(spec, canary)])
     earliest = sum(passed, growth)
     # a step that leaves stable no pods serves everybody, long before the rest of the steps is over
-    everybody = any(pair.stable == 0 for pair in _pairs(spec, canary))
+    everybody = _serves_everybody(spec, canary)
     goal = "is promoted" if everybody else "reaches 100 %"
-    notes = [*_held(spec), *_patient(canary.steps)]
+    notes = [*_held(spec), *_patient(canary.steps), *_routing(canary)]
     if rolling.recreated(spec.strategy):
         notes.append("serves nobody between the old pods and the new ones")
     if canary.analysis is not None:
@@ -166,10 +166,32 @@ def _growth(spec: RolloutSpec, counts: Iterable[int]) -> timedelta:
 
 
 def _pairs(spec: RolloutSpec, canary: CanaryStrategy) -> list[Pair]:
-    """Pods of both sides at each setWeight."""
+    """Pods of both sides at each step that weighs or scales."""
+    if canary.traffic_routing is not None:
+        sized = (i for i, s in enumerate(canary.steps) if s.set_weight is not None or s.set_canary_scale)
+        return [Pair(routed.canary_pods(canary, i, spec.replicas), spec.replicas) for i in sized]
     surge = replicas.limits(spec.replicas, canary.max_surge, canary.max_unavailable).surge > 0
     weights = [step.set_weight for step in canary.steps if step.set_weight is not None]
     return [replicas.for_weight(spec.replicas, weight, surge=surge) for weight in weights]
+
+
+def _serves_everybody(spec: RolloutSpec, canary: CanaryStrategy) -> bool:
+    routing = canary.traffic_routing
+    if routing is None:
+        return any(pair.stable == 0 for pair in _pairs(spec, canary))
+    return any(step.set_weight == (routing.max_traffic_weight or 100) for step in canary.steps)
+
+
+def _routing(canary: CanaryStrategy) -> Iterator[str]:
+    routing = canary.traffic_routing
+    if routing is None:
+        return
+    most = routing.max_traffic_weight or 100
+    mixes = any(0 < (step.set_weight or 0) < most for step in canary.steps)
+    if routing.services is not None and mixes:
+        yield "between 0 and all, plain Services give the share that the ratio of the pods gives"
+        if not canary.dynamic_stable_scale:
+            yield "that share is smaller than setWeight says, as dynamicStableScale is not set"
 
 
 def _preview(spec: RolloutSpec, strategy: BlueGreenStrategy) -> int:

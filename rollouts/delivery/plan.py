@@ -30,12 +30,14 @@ from rollouts.delivery import (
     progress,
     recreate,
     restart,
+    routed,
     runs,
     services,
     status,
     validate,
     view,
     webhooks,
+    weights,
     workload,
 )
 from rollouts.delivery.actions import Action, Plan, WebhookCall
@@ -57,7 +59,8 @@ def decide(snapshot: Snapshot) -> Plan:
     draft = phase.doubt(seen, abort.decided(seen, _begun(seen)))
     planned = _sizes(seen, draft.status)
     restarting = restart.due(seen, draft.status, planned)
-    is_at_the_end = seen.canary is None or canary.weight(seen, draft.status) == 100
+    steered, draft = _steered(seen, draft)
+    is_at_the_end = seen.canary is None or canary.weight(seen, draft.status) == seen.max_weight
     draft, blocked_on = _walked(seen, recreate.waiting(seen, draft) if seen.recreates else draft, planned)
     baking = None
     if is_at_the_end and blocked_on is None:
@@ -65,8 +68,8 @@ def decide(snapshot: Snapshot) -> Plan:
     planned = _annotated(seen, draft.status, _retired(seen, draft.status, planned))
     roles = podmetadata.assigned(seen, draft.status, planned)
     draft = draft.to(replace(draft.status, synced_pod_metadata=roles.synced))
-    to_pods: tuple[Action, ...] = (*roles.pods, *restarting.evictions)
-    return _assembled(seen, _restarted(draft, restarting), roles.planned, blocked_on or baking, to_pods)
+    late: tuple[Action, ...] = (*roles.pods, *restarting.evictions, *steered)
+    return _assembled(seen, _restarted(draft, restarting), roles.planned, blocked_on or baking, late)
 
 
 def collided(snapshot: Snapshot) -> Plan:
@@ -89,7 +92,20 @@ def _begun(seen: View) -> Draft:
 def _sizes(seen: View, now: RolloutStatus) -> Sets:
     if seen.recreates:
         return recreate.sizes(seen, now)
-    return bluegreen.sizes(seen, seen.blue_green, now) if seen.blue_green else canary.sizes(seen, now)
+    if seen.blue_green:
+        return bluegreen.sizes(seen, seen.blue_green, now)
+    assert seen.canary is not None  # validate admits exactly one strategy
+    return canary.sizes(seen, seen.canary, now)
+
+
+def _steered(seen: View, draft: Draft) -> tuple[tuple[Action, ...], Draft]:
+    """What routers are told for the step that the stored status names, and when they are asked again."""
+    if seen.canary is None or seen.routing is None:
+        return (), draft
+    now = draft.status
+    weight = weights.wanted(seen, now, routed.pods(seen, seen.canary, now).canary)
+    again = weights.again_at(seen, now, weight)
+    return weights.changes(seen, now, weight), draft.wake_at(again) if again else draft
 
 
 def _walked(seen: View, draft: Draft, planned: Sets) -> tuple[Draft, Step | None]:
@@ -134,7 +150,8 @@ def _is_whole(seen: View, now: RolloutStatus) -> bool:
     if seen.blue_green is not None:
         return now.blue_green.active_selector == seen.hash
     index = now.current_step_index
-    return (index is None or index >= len(seen.steps)) and seen.enough(seen.replicas)
+    taken = index is None or index >= len(seen.steps)
+    return taken and seen.enough(seen.replicas) and (seen.routing is None or routed.is_over(seen, now))
 
 
 def _why_promoted(seen: View, now: RolloutStatus) -> str:
@@ -148,7 +165,11 @@ def _why_promoted(seen: View, now: RolloutStatus) -> str:
 
 
 def _retired(seen: View, now: RolloutStatus, planned: Sets) -> Sets:
-    return bluegreen.retire(seen, seen.blue_green, now, planned) if seen.blue_green else planned
+    if seen.blue_green:
+        return bluegreen.retire(seen, seen.blue_green, now, planned)
+    if seen.canary and seen.routing:
+        return routed.retire(seen, seen.canary, now, planned)
+    return planned
 
 
 def _annotated(seen: View, now: RolloutStatus, planned: Sets) -> Sets:
@@ -224,7 +245,7 @@ def _assembled(
     draft: Draft,
     planned: Sets,
     blocked_on: Step | Baking | None,
-    to_pods: tuple[Action, ...],
+    late: tuple[Action, ...],
 ) -> Plan:
     draft, started = _analysed(seen, draft, blocked_on)
     now = draft.status
@@ -241,11 +262,11 @@ def _assembled(
         *resized.down,
         *resized.late,
         *workload.scaled(seen, now),
-        *to_pods,
         *started,
         *outdated,
         *configs.unused(seen, [action.name for action in outdated]),
         *runs.outlived(seen, now),
+        *late,  # what may be slow or refused
     )
     told = [fact for switch in switched if (fact := services.told(seen, switch))]
     facts = (*draft.events, *resized.facts, *told)
@@ -282,7 +303,7 @@ def _finished(
         now = replace(now, controller_pause=False)
     now = workload.observed(seen, now)
     now = status.finished(seen, now, waits_for_pods=waits_for_pods)
-    facts = [*draft.events, *_timed_out(seen, now)]
+    facts = [*draft.events, *weights.told(seen, now), *_timed_out(seen, now)]
     ordered = events.in_order(facts, first=not seen.old.stable_rs)
     stepping = bool(seen.steps) and view.mode(seen, seen.old) is Mode.STEPPING and not seen.rescaled
     told = events.fold(ordered, seen.names, stepping=stepping)

@@ -69,6 +69,11 @@ def for_weight(replicas: int, weight: int, *, surge: bool) -> Pair:
     return Pair(canary, total - canary)
 
 
+def for_share(replicas: int, weight: int, maximum: int) -> int:
+    """Pods that a share of the traffic needs; any share needs one."""
+    return -(-weight * replicas // maximum)
+
+
 def enough(threshold: ReplicaProgressThreshold | None, available: int, desired: int) -> bool:
     """Whether so many pods are enough to go on.
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from rollouts.api.meta import Reason
 from rollouts.api.rollout_status import RolloutStatus
-from rollouts.delivery import events, view
+from rollouts.delivery import events, view, weights
 from rollouts.delivery.actions import Event, SwitchService
 from rollouts.delivery.sets import Sets, available
 from rollouts.delivery.snapshot import ReplicaSet, Service
@@ -61,14 +61,21 @@ def _canary(seen: View, status: RolloutStatus, planned: Sets) -> Iterator[tuple[
         return
     current, stable = seen.sets.current, seen.sets.stable
     if status.stable_rs == seen.hash or stable is None:  # promoted, perhaps in this very plan
-        for name in (seen.canary.stable_service, seen.canary.canary_service):
-            yield from _once_ready(seen, name, current)
+        yield from _once_ready(seen, seen.canary.stable_service, current)
+        yield from _at_the_front(seen, status, current)
         return
     aborted = view.mode(seen, status) is Mode.ABORTED
-    yield from _once_ready(seen, seen.canary.canary_service, stable if aborted else current)
+    yield from _at_the_front(seen, status, stable if aborted else current)
     # A Service never ends up without pods: when stable is emptied at 100 % the canary takes its place.
-    emptied = planned.stable is not None and planned.stable.replicas == 0
+    emptied = planned.stable is not None and planned.stable.replicas == 0 and seen.routing is None
     yield from _once_ready(seen, seen.canary.stable_service, current if emptied else stable)
+
+
+def _at_the_front(seen: View, status: RolloutStatus, rs: ReplicaSet) -> Iterator[tuple[Service, str]]:
+    """The canary Service; with routers it moves only while it is served nothing."""
+    assert seen.canary is not None
+    if seen.routing is None or weights.is_free(seen, status, rs):
+        yield from _once_ready(seen, seen.canary.canary_service, rs)
 
 
 def _once_ready(seen: View, name: str, rs: ReplicaSet) -> Iterator[tuple[Service, str]]:

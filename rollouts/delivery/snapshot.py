@@ -13,8 +13,9 @@ from typing import Any
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names
 from rollouts.api.rollout import LabelSelector, Rollout
-from rollouts.api.rollout_status import ConfigCopy
+from rollouts.api.rollout_status import ConfigCopy, WeightDestination
 from rollouts.api.strategy import PodTemplateMetadata
+from rollouts.api.traffic import Feature, Shares
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 """Stands for the creation time of an object that has none; the API server always sets it."""
@@ -178,6 +179,30 @@ class WebhookAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """A router that the spec names: what it can do, and what it does as far as that is known."""
+
+    router: str
+    """Its field under trafficRouting."""
+    available: bool = True
+    """This controller has it."""
+    features: frozenset[Feature] = frozenset()
+    by_pods: bool = False
+    """Between none and all, the share is whatever the ratio of the available pods gives."""
+    read: bool = True
+    """What it does is known; where it is not, nothing is asked of it."""
+    shares: Shares | None = None
+    """What it does; None for something that is none of ours."""
+    shared: bool = False
+    """By pods, and both sides get some."""
+    verified: bool | None = None
+    error: str = ""
+    verify_error: str = ""
+    retry_at: datetime | None = None
+    """It failed, and is not asked again before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that one decision may look at.
 
@@ -204,4 +229,8 @@ class Snapshot:
     wanted_copies: tuple[ConfigCopy, ...] = ()
     """What the template, as it is in the snapshot, refers to in place of what the spec names."""
     existing_copies: tuple[ExistingCopy, ...] = ()
+    routes: tuple[Route, ...] = ()
+    """One for each router that the spec names."""
+    additional_weights: tuple[WeightDestination, ...] = ()
+    """Shares of the traffic that others than canary and stable are to get."""
     names: Names = field(default_factory=Names)

@@ -31,7 +31,7 @@ from rollouts.api.rollout_status import (
     WeightDestination,
 )
 from rollouts.api.webhook import WebhookPhase
-from rollouts.delivery import bake, duration, events, progress, services
+from rollouts.delivery import bake, duration, events, progress, services, weights
 from rollouts.delivery.actions import Plan
 from rollouts.delivery.sets import available
 from rollouts.delivery.snapshot import ReplicaSet
@@ -170,10 +170,13 @@ def _settled(seen: View, status: RolloutStatus) -> RolloutStatus:
 
 
 def _strategies(seen: View, status: RolloutStatus) -> tuple[CanaryStatus, BlueGreenStatus]:
+    if seen.routing is not None:
+        read = weights.as_read(seen, status)
+        return replace(status.canary, weights=read, router_error=weights.errors(seen)), status.blue_green
     if seen.canary is not None:
-        return replace(status.canary, weights=_weights(seen, status)), status.blue_green
+        return replace(status.canary, weights=_weights(seen, status), router_error=""), status.blue_green
     blue_green = replace(status.blue_green, preview_selector=services.preview(seen, status))
-    return replace(status.canary, weights=None), blue_green
+    return replace(status.canary, weights=None, router_error=""), blue_green
 
 
 def _stable_git_revision(seen: View, status: RolloutStatus, stable: ReplicaSet | None) -> str:
@@ -207,6 +210,8 @@ def _is_healthy(seen: View, status: RolloutStatus) -> bool:
     current = seen.sets.current
     if status.stable_rs != seen.hash or not current.uid or not current.observed:
         return False
+    if seen.routing is not None:  # old versions may be up for a while, and are served nothing
+        return status.updated_replicas == seen.replicas <= available(seen.sets.current)
     if not status.updated_replicas == status.available_replicas == seen.replicas:
         return False
     if seen.blue_green is not None:
@@ -314,7 +319,8 @@ def _waits_for(seen: View, status: RolloutStatus) -> str:
     if seen.blue_green is not None and status.blue_green.active_selector != seen.hash:
         return "active Service is to be switched"
     if status.stable_rs != seen.hash:
-        return "steps are to complete"
+        error = status.canary.router_error
+        return f"waiting for the router: {error}" if error else "steps are to complete"
     return "old replicas are pending termination"
 
 

@@ -16,7 +16,7 @@ from rollouts.api.parse import format_timestamp
 from rollouts.api.rollout_status import PauseCondition, PauseReason
 from rollouts.api.strategy import OnTimeout
 from rollouts.api.webhook import WebhookType
-from rollouts.delivery import broken, events, replicas, runs, view, webhooks
+from rollouts.delivery import broken, events, replicas, routed, runs, view, webhooks
 from rollouts.delivery.sets import Sets, available
 from rollouts.delivery.view import Draft, Mode, View
 
@@ -26,6 +26,13 @@ class Weigh:
     """A share of the pods is of the current set."""
 
     percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Steer:
+    """Pods, weights and routes are as the step of a canary with routers asks."""
+
+    weighs: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ class Switch:
     """The active Service selects the current set."""
 
 
-Step = Weigh | Grow | Wait | Analyse | Ask | Accept | Switch
+Step = Weigh | Steer | Grow | Wait | Analyse | Ask | Accept | Switch
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,8 @@ def take(  # noqa: PLR0911 - one arm a step
     match step:
         case Weigh(percent):
             return Taken(draft, _is_weighed(seen, planned, percent))
+        case Steer():
+            return Taken(draft, routed.is_reached(seen, draft.status, planned))
         case Grow(count):
             return Taken(draft, planned.current.replicas >= count <= available(seen.sets.current))
         case Wait():

@@ -6,16 +6,17 @@ by `plan` before anything else; while there is a fault nothing is touched.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from analysis.errors import AnalysisError
 from rollouts.api.analysis import AnalysisTemplateRef
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
-from rollouts.api.parse import format_duration
+from rollouts.api.parse import format_duration, model_fields
 from rollouts.api.selector import LabelSelector, LabelSelectorRequirement
 from rollouts.api.strategy import CanaryStep, PodTemplateMetadata
-from rollouts.delivery import declared, rolling, runs, templates, webhooks
+from rollouts.delivery import declared, rolling, runs, templates, validate_routing, webhooks
 from rollouts.delivery.view import View
 from rollouts.errors import SpecError
 
@@ -122,14 +123,16 @@ def _canary(seen: View) -> Iterator[SpecError]:
             f"{at}.stableService", seen.canary.stable_service, "is the canaryService too", "use two Services"
         )
     for index, step in enumerate(seen.canary.steps):
-        yield from _step(step, f"{at}.steps[{index}]")
+        yield from _step(step, f"{at}.steps[{index}]", seen.max_weight)
+    yield from validate_routing.faults(seen, seen.canary, at)
 
 
-def _step(step: CanaryStep, path: str) -> Iterator[SpecError]:
-    if sum(field is not None for field in (step.set_weight, step.pause, step.analysis)) != 1:
-        yield SpecError(path, None, "must have exactly one of setWeight, pause, analysis")
-    if step.set_weight is not None and not 0 <= step.set_weight <= 100:
-        yield SpecError(f"{path}.setWeight", step.set_weight, "must be between 0 and 100")
+def _step(step: CanaryStep, path: str, most: int) -> Iterator[SpecError]:
+    if sum(getattr(step, field.name) is not None for field in dataclasses.fields(step)) != 1:
+        known = ", ".join(field.json for field in model_fields(CanaryStep))
+        yield SpecError(path, None, f"must have exactly one of {known}")
+    if step.set_weight is not None and not 0 <= step.set_weight <= most:
+        yield SpecError(f"{path}.setWeight", step.set_weight, f"must be between 0 and {most}")
     if step.pause and step.pause.duration and step.pause.duration.total_seconds() < 0:
         yield SpecError(f"{path}.pause.duration", str(step.pause.duration), "must not be negative")
     if step.pause and step.pause.timeout is not None and step.pause.duration is not None:
@@ -210,6 +213,9 @@ def _named_services(seen: View) -> Iterator[tuple[str, str]]:
     if seen.canary is not None:
         named.append(("spec.strategy.canary.canaryService", seen.canary.canary_service))
         named.append(("spec.strategy.canary.stableService", seen.canary.stable_service))
+    if seen.routing is not None and seen.routing.services is not None:
+        root = seen.routing.services.root_service
+        named.append(("spec.strategy.canary.trafficRouting.services.rootService", root))
     if seen.blue_green is not None:
         named.append(("spec.strategy.blueGreen.activeService", seen.blue_green.active_service))
         named.append(("spec.strategy.blueGreen.previewService", seen.blue_green.preview_service))

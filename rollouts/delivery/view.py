@@ -16,11 +16,12 @@ from rollouts.api.podtemplate import fnv32a, safe_encode
 from rollouts.api.rollout import RolloutSpec
 from rollouts.api.rollout_status import PauseCondition, PauseReason, RolloutStatus
 from rollouts.api.strategy import BlueGreenStrategy, CanaryStep, CanaryStrategy
+from rollouts.api.traffic import TrafficRouting
 from rollouts.delivery import replicas, rolling, sets
 from rollouts.delivery.events import Fact
 from rollouts.delivery.replicas import Limits
 from rollouts.delivery.sets import Sets
-from rollouts.delivery.snapshot import Service, Snapshot
+from rollouts.delivery.snapshot import ReplicaSet, Route, Service, Snapshot
 
 
 class Mode(Enum):
@@ -79,6 +80,19 @@ class View:
         return self.spec.strategy.blue_green
 
     @property
+    def routing(self) -> TrafficRouting | None:
+        return self.canary.traffic_routing if self.canary else None
+
+    @property
+    def max_weight(self) -> int:
+        """The weight that stands for all traffic, or all pods."""
+        return (self.routing.max_traffic_weight if self.routing else None) or 100
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        return self.snapshot.routes if self.routing else ()
+
+    @property
     def steps(self) -> tuple[CanaryStep, ...]:
         return self.canary.steps if self.canary else ()
 
@@ -114,6 +128,11 @@ class View:
 
     def service(self, name: str) -> Service | None:
         return self.snapshot.services.get(name) if name else None
+
+    def behind(self, name: str) -> ReplicaSet | None:
+        """The set that a Service selects."""
+        service = self.service(name)
+        return self.sets.named(service.selected_hash) if service else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +183,12 @@ def is_fast_rollback(view: View) -> bool:
 def is_held(view: View, status: RolloutStatus) -> bool:
     """A person holds the update where it is. An abort is never held."""
     return view.spec.paused and mode(view, status) not in (Mode.PROMOTED, Mode.ABORTED)
+
+
+def reached(view: View, status: RolloutStatus) -> int:
+    """Index of the step whose weight and size hold: a step at a gate has not begun, -1 is before the first."""
+    index = len(view.steps) if status.current_step_index is None else status.current_step_index
+    return index - 1 if status.gated else index
 
 
 def pause(status: RolloutStatus, reason: PauseReason) -> PauseCondition | None:

@@ -37,6 +37,7 @@ from rollouts.delivery.snapshot import (
     Workload,
 )
 from rollouts.simulate.pods import SimulatedPod, SimulatedSet
+from rollouts.simulate.routes import Routes
 
 
 class Cluster:
@@ -62,6 +63,7 @@ class Cluster:
         }
         self.templates = dict(templates or {})
         self.workload: Workload | None = None
+        self.routes = Routes()
         self.fast_rollback = False
         self.writes = 0
         self.status_writes = 0
@@ -98,6 +100,7 @@ class Cluster:
             webhook_answers=dict(self.answers),
             wanted_copies=self.wanted_copies,
             existing_copies=tuple(self.copies.values()),
+            routes=self.routes.seen(rollout, self.services),
             names=self.names,
         )
         return replace(seen, pods=self.pods()) if podmetadata.needs_pods(seen) else seen
@@ -141,7 +144,7 @@ class Cluster:
             self.status_writes += 1
             self.rollout = replace(self.rollout, status=decided.status)
 
-    def act(self, action: actions.Action) -> None:  # noqa: C901 - one arm an action
+    def act(self, action: actions.Action) -> None:  # noqa: C901, PLR0912 - one arm an action
         self.writes += 1
         match action:
             case actions.CreateReplicaSet():
@@ -157,6 +160,8 @@ class Cluster:
                 self.services[name] = replace(
                     service, selected_hash=selected, managed_by=self.rollout.metadata.name
                 )
+            case actions.SetWeights():
+                self.routes.set(self.rollout, action, self.names, self.now)
             case actions.CreateAnalysisRun():
                 self._create_run(action)
             case actions.TerminateAnalysisRun(name=name):
@@ -199,7 +204,8 @@ class Cluster:
         sets = [
             (rs.seen(), [(p.name, p.available, p.deleting) for p in rs.pods]) for rs in self.sets.values()
         ]
-        return sets, dict(self.runs), dict(self.services), dict(self.answers), self.rollout.status
+        routes = self.routes.state()
+        return sets, dict(self.runs), dict(self.services), dict(self.answers), routes, self.rollout.status
 
     # ReplicaSet controller and kubelet
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names
-from rollouts.api.rollout import Rollout, RolloutSpec
+from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import Phase
 from rollouts.delivery.actions import Event
 from rollouts.simulate.scenario import Scenario
@@ -85,7 +85,7 @@ def simulate(
         rollout,
         story,
         BEGIN,
-        services=_services(rollout.spec),
+        services=rollout.spec.strategy.service_names,
         templates=templates or {},
         names=names or Names(),
     )
@@ -170,16 +170,8 @@ def _weights(world: World) -> Mapping[str, int]:
     weights = status.canary.weights
     if weights is None:
         return {}
-    shares = {weights.stable.pod_template_hash: weights.stable.weight}
-    shares[weights.canary.pod_template_hash] = shares.get(weights.canary.pod_template_hash, 0) + (
-        weights.canary.weight
-    )
-    return shares
-
-
-def _services(spec: RolloutSpec) -> tuple[str, ...]:
-    canary, blue_green = spec.strategy.canary, spec.strategy.blue_green
-    named = (canary.canary_service, canary.stable_service) if canary else ()
-    if blue_green:
-        named = (*named, blue_green.active_service, blue_green.preview_service)
-    return tuple(name for name in named if name)
+    shares: dict[str, int] = {}
+    for side in (weights.stable, weights.canary, *weights.additional):
+        shares[side.pod_template_hash] = shares.get(side.pod_template_hash, 0) + side.weight
+    most = sum(shares.values())  # maxTrafficWeight may be another unit
+    return {side: round(100 * weight / most) for side, weight in shares.items()} if most else shares

@@ -12,6 +12,7 @@ PURE = (
     "rollouts/api",
     "rollouts/convert",
     "rollouts/delivery",
+    "rollouts/routing",
     "rollouts/simulate",
     "rollouts/gitops",
     "analysis/language",

@@ -80,6 +80,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   resources: [configmaps, secrets]
   verbs: [get, list, watch, create, delete]
 {{- end }}
+{{- with .Values.trafficRouting.rules }}
+{{ toYaml . }}
+{{- end }}
 {{- if .Values.analysis.secrets }}
 - apiGroups: [""]
   resources: [secrets]

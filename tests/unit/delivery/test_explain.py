@@ -14,11 +14,24 @@ from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Reason
 from rollouts.api.rollout import Rollout
 from rollouts.api.strategy import OnTimeout, RolloutPause
+from rollouts.api.traffic import ServicesRouting, TrafficRouting
 from rollouts.api.webhook import Webhook, WebhookType
 from rollouts.delivery.explain import explain, words
 from rollouts.simulate.timeline import Timeline, simulate
 from tests import builders
-from tests.builders import analyse, analysis, background, bake, blue_green, canary, pause, rollout, set_weight
+from tests.builders import (
+    analyse,
+    analysis,
+    background,
+    bake,
+    blue_green,
+    canary,
+    pause,
+    rollout,
+    routed,
+    set_scale,
+    set_weight,
+)
 from tests.sim.driver import random_rollout
 
 COUNTED = builders.metric("success-rate", interval=30, count=5)
@@ -108,6 +121,23 @@ def told(subject: Rollout) -> str:
         (
             rollout(builders.recreate(), min_ready_seconds=5),
             ("reaches 100 % after 5 s at the earliest; serves nobody between the old pods and the new ones"),
+        ),
+        (
+            rollout(routed(set_weight(20), pause(60), set_weight(40)), min_ready_seconds=10),
+            "reaches 100 % after 1 min 30 s at the earliest",
+        ),
+        (
+            rollout(routed(set_scale(replicas=4), set_weight(50), pause(60)), min_ready_seconds=10),
+            "reaches 100 % after 1 min 10 s at the earliest",
+        ),
+        (rollout(routed(set_weight(100), pause(60))), "is promoted after 1 min at the earliest"),
+        (
+            rollout(routed(set_weight(50), traffic_routing=TrafficRouting(services=ServicesRouting("root")))),
+            (
+                "reaches 100 % as fast as pods become ready; between 0 and all, plain Services give the share "
+                "that the ratio of the pods gives; that share is smaller than setWeight says, "
+                "as dynamicStableScale is not set"
+            ),
         ),
         (rollout(blue_green()), "switches users over as fast as pods become ready"),
         (
