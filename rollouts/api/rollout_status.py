@@ -224,7 +224,12 @@ class RolloutStatus:
     updated_replicas: Annotated[int, Field("Pods of the spec's template.", shown=True)] = 0
     ready_replicas: Annotated[int, Field("Ready pods.", shown=True)] = 0
     available_replicas: Annotated[int, Field("Available pods.", shown=True)] = 0
-    hpa_replicas: Annotated[int, Field("Pods that an autoscaler counts.", json="HPAReplicas", shown=True)] = 0
+    hpa_replicas: Annotated[
+        int,
+        Field(
+            "Pods that an autoscaler counts: never more than spec.replicas.", json="HPAReplicas", shown=True
+        ),
+    ] = 0
     selector: Annotated[str, Field("Pod selector as a string, for autoscalers.")] = ""
     restarted_at: Annotated[datetime | None, Field("The restartAt that has been carried out.")] = None
     canary: Annotated[CanaryStatus, Field("Canary state.")] = field(default_factory=CanaryStatus)

@@ -162,7 +162,9 @@ def _settled(seen: View, status: RolloutStatus) -> RolloutStatus:
         updated_replicas=seen.sets.current.current_replicas,
         ready_replicas=sum(rs.ready_replicas for rs in serving),
         available_replicas=sum(rs.available_replicas for rs in serving),
-        hpa_replicas=sum(rs.current_replicas for rs in serving),
+        # Pods on top of the replicas (surge, a canary beside the whole of stable) are no demand. An autoscaler
+        # that is told of them asks for that many and more. argo-rollouts counts them.
+        hpa_replicas=min(sum(rs.current_replicas for rs in serving), seen.replicas),
         selector=selector_text(seen.spec.selector, active.pod_template_hash if active else ""),
         canary=canary,
         blue_green=blue_green,

@@ -17,9 +17,10 @@ from rollouts.api.parse import parse
 from rollouts.api.schema import Field
 from rollouts.api.webhook import Webhook, WebhookType
 from rollouts.errors import SpecError
+from rollouts.simulate.autoscaler import Autoscaler
 
 _NO_VALUE = object()
-_KNOWN = ("actions", "metrics", "pods", "webhooks")
+_KNOWN = ("actions", "autoscaler", "metrics", "pods", "webhooks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Scenario:
     readings: tuple[Reading, ...] = ()
     actions: tuple[Action, ...] = ()
     webhooks: tuple[WebhookBehaviour, ...] = ()
+    autoscaler: Autoscaler | None = None
 
     def says_yes(self, webhook: Webhook, at: timedelta) -> bool:
         held = [reply for reply in self._replies(webhook) if reply.after <= at]
@@ -124,7 +126,9 @@ class _When:
 def read(document: object) -> Scenario:
     """A scenario as it is written. Raises `SpecError` with the path of what is wrong."""
     if not isinstance(document, Mapping):
-        raise SpecError("scenario", None, "must be an object", "write pods, metrics, webhooks and actions")
+        raise SpecError(
+            "scenario", None, "must be an object", "write pods, metrics, webhooks, autoscaler and actions"
+        )
     unknown = next((key for key in document if key not in _KNOWN), None)
     if unknown is not None:
         raise SpecError(str(unknown), None, "unknown field", f"known fields: {', '.join(_KNOWN)}")
@@ -133,8 +137,10 @@ def read(document: object) -> Scenario:
         _check(action, f"actions[{index}]")
     pods = tuple(parse(PodBehaviour, raw, f"pods[{i}]") for i, raw in enumerate(_list(document, "pods")))
     listed = enumerate(_list(document, "webhooks"))
+    written = document.get("autoscaler")
+    scaler = None if written is None else parse(Autoscaler, written, "autoscaler")
     webhooks = tuple(parse(WebhookBehaviour, raw, f"webhooks[{i}]") for i, raw in listed)
-    return Scenario(pods, _readings(document), tuple(sorted(actions, key=lambda a: a.at)), webhooks)
+    return Scenario(pods, _readings(document), tuple(sorted(actions, key=lambda a: a.at)), webhooks, scaler)
 
 
 def _check(action: Action, path: str) -> None:

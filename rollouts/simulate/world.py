@@ -12,14 +12,14 @@ from typing import Any
 
 from analysis.errors import AnalysisError
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
-from rollouts.api.meta import Names
+from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names
 from rollouts.api.podtemplate import pod_template_hash
 from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import PauseReason, Phase
 from rollouts.api.webhook import Webhook, WebhookType
 from rollouts.delivery import actions, webhooks
 from rollouts.delivery.actions import Plan
-from rollouts.simulate import lives, measuring
+from rollouts.simulate import autoscaler, lives, measuring
 from rollouts.simulate.cluster import Cluster
 from rollouts.simulate.pods import SimulatedPod
 from rollouts.simulate.scenario import Action, Deed, PodBehaviour, Scenario
@@ -32,6 +32,11 @@ _ROUNDS = 1000
 def _is_counted(webhook: Webhook) -> bool:
     """After so many refusals it is over."""
     return webhook.type in webhooks.CHECKS or webhook.type is WebhookType.POST_ROLLOUT
+
+
+def _is_selected(selector: str, pod_template_hash: str) -> bool:
+    term = next((t for t in selector.split(",") if t.startswith(f"{POD_TEMPLATE_HASH_LABEL}=")), "")
+    return term in ("", f"{POD_TEMPLATE_HASH_LABEL}={pod_template_hash}")
 
 
 class World(Cluster):
@@ -53,6 +58,8 @@ class World(Cluster):
         self.versions: dict[str, int] = {}
         self._written = rollout.spec.template
         self._wake: datetime | None = None
+        self._lately = autoscaler.Memory()
+        self._looked_at: datetime | None = None
         first = replace(rollout, spec=replace(rollout.spec, template=self._version(1), paused=False))
         super().__init__(first, begins_at, services=services, templates=templates, names=names)
 
@@ -86,6 +93,7 @@ class World(Cluster):
             self._run_pods()
             self._measure()
             self._answer()
+            self._scale()
             if count and self.state() == before:
                 return
             self.settle()
@@ -95,7 +103,7 @@ class World(Cluster):
     def is_over(self) -> bool:
         """The update has ended, and the controller waits for nothing any more."""
         ended = self.status.phase is Phase.HEALTHY or (self.status.abort and self._is_back)
-        return ended and self._wake is None and not any(self._going_on())
+        return ended and self._wake is None and not any(self._going_on()) and not any(self._looks())
 
     @property
     def _is_back(self) -> bool:
@@ -106,6 +114,7 @@ class World(Cluster):
         """When something happens next, whoever does it."""
         deed = self.begins_at + deeds[0].at if deeds else None
         instants = [self._wake, deed, *self._pod_changes(), *self._measurements_due(), *self._replies()]
+        instants += self._looks()
         return min((at for at in instants if at is not None and at > self.now), default=None)
 
     # pods
@@ -197,6 +206,41 @@ class World(Cluster):
             if changes is not None:
                 late = max(timedelta(), self.begins_at + changes - call.at)
                 yield call.at + -(-late // call.webhook.interval) * call.webhook.interval
+
+    # autoscaler
+
+    def _scale(self) -> None:
+        """Looks every 15 s, and whenever it would matter later what it has seen."""
+        scaler = self.scenario.autoscaler
+        since = self.now - self.begins_at
+        if scaler is None or since < timedelta() or self._looked_at == self.now:
+            return
+        scale = self._scale_seen()
+        asked = autoscaler.recommended(scaler, scale, scaler.percent(since))
+        most_lately = self._lately.noted(self.now, asked)
+        self._looked_at = self.now
+        replicas = autoscaler.next_replicas(scale, asked, most_lately)
+        if not since % autoscaler.PERIOD and replicas != scale.wanted:
+            self.edit(replicas=replicas)
+
+    def _looks(self) -> Iterator[datetime]:
+        scaler = self.scenario.autoscaler
+        since = self.now - self.begins_at
+        if scaler is None or since < timedelta():
+            return
+        changes = scaler.changes(since)
+        if changes is not None:
+            yield self.begins_at + -(-changes // autoscaler.PERIOD) * autoscaler.PERIOD
+        scale = self._scale_seen()
+        if autoscaler.recommended(scaler, scale, scaler.percent(since)) != scale.wanted:
+            yield self.begins_at + (since // autoscaler.PERIOD + 1) * autoscaler.PERIOD
+
+    def _scale_seen(self) -> autoscaler.Scale:
+        """The scale subresource, and the pods that its selector matches."""
+        status = self.status
+        selected = [rs for rs in self.sets.values() if _is_selected(status.selector, rs.hash)]
+        ready = sum(rs.available for rs in selected)
+        return autoscaler.Scale(self.rollout.spec.replicas, status.hpa_replicas, ready)
 
     # people
 
