@@ -252,3 +252,26 @@ def test_a_rollback_hook_goes_back_when_it_is_asked_for() -> None:
 def said(*answers: bool | tuple[int, bool]) -> list[Mapping[str, Any]]:
     """From the beginning, or from so many seconds on."""
     return [{"ok": a} if isinstance(a, bool) else {"after": a[0], "ok": a[1]} for a in answers]
+
+
+def test_a_pause_runs_out_at_its_instant() -> None:
+    timeline = played(rollout(canary(set_weight(25), pause(timeout=1800))))
+
+    assert phases(timeline) == [(0, "Paused"), (1800, "Degraded")]
+    assert versions(timeline) == {1: (4, 100)}
+
+
+@pytest.mark.parametrize("strategy", [canary(), builders.rolling_update(), builders.recreate(), blue_green()])
+def test_a_bake_comes_after_everybody_is_served(strategy: builders.Strategy) -> None:
+    timeline = played(rollout(strategy, bake=builders.bake(600)))
+
+    assert phases(timeline) == [(0, "Progressing"), (600, "Healthy")]
+    assert timeline.reached() == timedelta()
+
+
+def test_a_recreation_serves_nobody_in_between() -> None:
+    timeline = played(rollout(builders.recreate()), pods=[{"readyAfter": "30s"}])
+
+    between = next(moment for moment in timeline.moments if moment.at == timedelta())
+    assert {pods.version: pods.available for pods in between.pods} == {2: 0}
+    assert timeline.reached() == timedelta(seconds=30)
