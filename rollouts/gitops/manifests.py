@@ -99,15 +99,28 @@ def placed(
     return tuple(seen.values())
 
 
-def scaled_by_autoscalers(manifests: Iterable[Manifest]) -> frozenset[ObjectKey]:
-    """Objects whose replicas belong to a HorizontalPodAutoscaler of the same set."""
-    targets = set()
-    for m in manifests:
-        if m.key.group == "autoscaling" and m.key.kind == "HorizontalPodAutoscaler":
-            target = m.body.get("spec", {}).get("scaleTargetRef") or {}
-            group = str(target.get("apiVersion", "")).rpartition("/")[0]
-            targets.add(ObjectKey(group, str(target.get("kind")), m.key.namespace, str(target.get("name"))))
-    return frozenset(targets)
+def scaled_by_others(manifests: Iterable[Manifest]) -> frozenset[ObjectKey]:
+    """Objects whose replicas belong to an autoscaler of the same set, or to the Rollout that takes their pods over."""
+    return frozenset(
+        ObjectKey(
+            str(target.get("apiVersion", "")).rpartition("/")[0],
+            str(target.get("kind")),
+            m.key.namespace,
+            str(target.get("name")),
+        )
+        for m in manifests
+        if (target := _scales(m))
+    )
+
+
+def _scales(m: Manifest) -> Mapping[str, Any]:
+    spec = m.body.get("spec")
+    if not isinstance(spec, Mapping):
+        return {}
+    if m.key.group == "autoscaling" and m.key.kind == "HorizontalPodAutoscaler":
+        return spec.get("scaleTargetRef") or {}
+    ref = spec.get("workloadRef") or {} if m.key.kind == "Rollout" else {}
+    return ref if ref.get("scaleDown", "never") != "never" else {}
 
 
 def _place(declared: Manifest, default: str, is_namespaced: bool) -> Manifest:  # noqa: FBT001

@@ -74,7 +74,7 @@ class DeclaredSet:
     ignored: frozenset[ObjectKey] = frozenset()
     """Objects of the set that ask to be left alone."""
     autoscaled: frozenset[ObjectKey] = frozenset()
-    """Objects that a HorizontalPodAutoscaler of the set targets."""
+    """Objects whose replicas an autoscaler of the set, or a Rollout that takes their pods over, looks after."""
     refusal: str = ""
     """The set can be had, but not be applied: a kind that the API server does not know, a duplicate."""
     problem: str = ""

@@ -93,7 +93,7 @@ class Places:
             placed = manifests.placed(declared, namespace=namespace, is_namespaced=is_namespaced)
         except ManifestError as e:
             return Placed(resources=by_kind, refusal=str(e))
-        return Placed(placed, manifests.scaled_by_autoscalers(placed), by_kind, refusal)
+        return Placed(placed, manifests.scaled_by_others(placed), by_kind, refusal)
 
     async def _resources(self, types: Iterable[_Type]) -> dict[_Type, Resource]:
         found = {}

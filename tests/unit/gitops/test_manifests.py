@@ -103,3 +103,19 @@ def test_two_objects_in_one_place_are_refused() -> None:
 
     with pytest.raises(ManifestError, match=r"two.yaml:1: .*declared twice; see one.yaml:1"):
         manifests.placed([plain, named], namespace="prod", is_namespaced=lambda _: True)
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_scaled"), [({}, False), ({"scaleDown": "never"}, False), ({"scaleDown": "onsuccess"}, True)]
+)
+def test_m8_the_replicas_of_what_a_rollout_takes_over_are_delivery_s(
+    mode: dict[str, str], is_scaled: bool
+) -> None:
+    ref = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", **mode}
+    metadata = {"name": "release", "namespace": "prod"}
+    body = {"apiVersion": "rollouts.dev/v1alpha1", "kind": "Rollout", "metadata": metadata}
+    release = manifests.manifest({**body, "spec": {"workloadRef": ref}}, "a.yaml:1")
+
+    found = manifests.scaled_by_others([release])
+
+    assert (ObjectKey("apps", "Deployment", "prod", "web") in found) is is_scaled
