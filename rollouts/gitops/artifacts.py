@@ -93,6 +93,8 @@ class Artifacts:
         host, _, name = url.removeprefix("oci://").strip("/").partition("/")
         repository = Repository(host, "/".join(p for p in (name, chart) if p), credentials)
         if DIGEST.fullmatch(target):
+            # Known or not: the registry itself has to let these credentials see it.
+            await self.registry.digest(repository, target)
             return Artifact("", target, repository)
         wanted = ("*" if chart else "latest") if target in _HEAD else target
         if not versions.is_range(wanted):

@@ -30,6 +30,7 @@ _TAGS = "refs/tags/"
 _REMOTE_SECONDS = 30.0
 _FETCH_SECONDS = 300.0
 _FETCHES_BETWEEN_TIDYING = 100
+_NO_TAGS: Mapping[str, str] = {}
 _NO_DEPTH = re.compile(r"shallow|depth", re.IGNORECASE)
 _DAMAGED = re.compile(r"bad object|corrupt|not a git repository|loose object|unable to read", re.IGNORECASE)
 
@@ -109,11 +110,23 @@ class Mirror:
     async def close(self) -> None:
         await self._objects.close()
 
-    async def fetch(self, refs: Mapping[str, str], credentials: Credentials | None) -> None:
-        """Make every commit of `refs` (ref name -> commit) present. A commit under `""` is fetched alone."""
+    async def fetch(
+        self,
+        refs: Mapping[str, str],
+        credentials: Credentials | None,
+        tags: Mapping[str, str] = _NO_TAGS,
+    ) -> None:
+        """Make every commit of `refs` (ref name -> commit) present. A commit under `""` is fetched alone.
+
+        `tags` are the objects behind refs of tags: one may be new, and signed, where its commit is not.
+        """
         async with self._fetching:
             await self._prepare()
-            missing = {ref: c for ref, c in refs.items() if not await self.has(c)}
+            missing = {
+                ref: c
+                for ref, c in refs.items()
+                if not (await self.has(c) and await self._is_at(ref, tags.get(ref)))
+            }
             if not missing:
                 return
             try:
@@ -134,6 +147,12 @@ class Mirror:
         """Whether a commit is in the (prepared) mirror."""
         found = await self._objects.look_up([f"{object_name(commit)}^{{commit}}"])
         return found[0] is not None
+
+    async def _is_at(self, ref: str, wanted: str | None) -> bool:
+        if wanted is None:
+            return True
+        (found,) = await self._objects.look_up([_tip(ref)])
+        return found is not None and found.id == wanted
 
     async def at(self, commit: str, elsewhere: Elsewhere | None = None) -> CommitFiles:
         """The files of a commit that is in the mirror; those of submodules by way of `elsewhere`."""

@@ -18,7 +18,7 @@ from rollouts.gitops.artifacts import Artifacts
 from rollouts.gitops.credentials import Credentials
 from rollouts.gitops.git import Git, SourceError, origin
 from rollouts.gitops.github_app import GitHubApps
-from rollouts.gitops.source import COMMIT, Mirror
+from rollouts.gitops.source import COMMIT, Mirror, RemoteRefs
 
 __all__ = ["Found", "Look", "Outside", "ReadCredentials", "Remote"]
 
@@ -95,14 +95,15 @@ class Remote:
                 look.found[who] = Found(ref, commit, name)
             else:
                 look.failures[who] = source.unknown_revision(url, want.target_revision)
-        await self._fetch(look)
+        await self._fetch(look, refs)
         return look
 
-    async def _fetch(self, look: Look) -> None:
+    async def _fetch(self, look: Look, remote: RemoteRefs) -> None:
         credentials = await self._usable()
         async with self.outside.fetches:
             refs = {f.ref: f.commit for f in look.found.values() if f.ref}
-            await self.mirror.fetch(refs, credentials)
+            tags = {ref: remote.commits[ref] for ref in refs if ref.startswith("refs/tags/")}
+            await self.mirror.fetch(refs, credentials, tags)
             for who, found in [(w, f) for w, f in look.found.items() if not f.ref]:
                 try:
                     await self.mirror.fetch({"": found.commit}, credentials)

@@ -23,6 +23,34 @@ def new_key(checkout: Checkout, directory: Path) -> str:
     return (directory / "key.pub").read_text()
 
 
+async def test_a_range_follows_signed_tags_only(
+    app: App, checkout: Checkout, repository: sandbox.RepoInfo, tmp_path: Path
+) -> None:
+    body = {"apiVersion": "v1", "kind": "Secret", "stringData": {"team.sshpub": new_key(checkout, tmp_path)}}
+    metadata = {"name": "signers", "namespace": app.bench.namespace}
+    await app.kube.create(resources.SECRET, {**body, "metadata": metadata}, field_manager="tests")
+    verify = {"secretRef": {"name": "signers"}, "mode": "TagAndHEAD"}
+    checkout.push({"README.md": "history"})
+    first = checkout.push({"settings.yaml": config_map("settings", color="blue")})
+    checkout.git("tag", "--sign", "--message=x", "v1.0.0")
+    checkout.git("push", "--quiet", checkout.remote, "v1.0.0")
+    await app.create("", source={"repoURL": repository.file_url, "targetRevision": "1.*"}, verify=verify)
+
+    async with app.bench.controller(git_cache_dir=tmp_path / "git"):
+        await app.runs_revision(f"v1.0.0@sha1:{first}")
+        second = checkout.push({"settings.yaml": config_map("settings", color="green")})
+        checkout.git("tag", "--annotate", "--no-sign", "--message=x", "v1.1.0")
+        checkout.git("push", "--quiet", checkout.remote, "v1.1.0")
+        told = await app.says("Ready", "False", "VerificationFailed")
+        kept = await app.config("settings")
+        checkout.git("tag", "--sign", "--message=x", "v1.1.1")
+        checkout.git("push", "--quiet", checkout.remote, "v1.1.1")
+        await app.runs_revision(f"v1.1.1@sha1:{second}")
+
+    assert "the tag v1.1.0 is not signed" in told["message"]
+    assert kept == {"color": "blue"}
+
+
 async def test_an_unsigned_commit_keeps_the_last_good_running_until_somebody_vouches_for_it(
     app: App, checkout: Checkout, repository: sandbox.RepoInfo, tmp_path: Path
 ) -> None:

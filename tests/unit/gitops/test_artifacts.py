@@ -76,6 +76,16 @@ async def test_a_digest_is_itself(artifacts: Artifacts, registry: Registry) -> N
     assert (await artifacts.files(found, None))["a"].content == b"old"
 
 
+async def test_who_knows_a_digest_may_not_read_it_for_that(artifacts: Artifacts, registry: Registry) -> None:
+    digest = registry.push("shop", "latest", registries.archive({"a": "1"}))
+    registry.login = ("robot", PASSWORD)
+
+    with pytest.raises(SourceError) as refused:
+        await artifacts.find(f"oci://{registry.address}/shop", "", digest, None)
+
+    assert refused.value.reason is ApplicationReason.AUTHENTICATION_FAILED
+
+
 @pytest.mark.parametrize("scheme", ["oci://", ""])
 async def test_a_chart_of_a_registry_loses_its_directory(
     artifacts: Artifacts, registry: Registry, scheme: str

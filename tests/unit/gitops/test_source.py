@@ -119,6 +119,21 @@ async def test_a_range_is_the_newest_tag_in_it(git: Git, repository: Repository)
     assert found.resolve("3.x") is None
 
 
+async def test_a_tag_that_is_made_anew_is_fetched_although_its_commit_is_there(
+    git: Git, mirror: Mirror, repository: Repository
+) -> None:
+    commit = repository.commit(a="1")
+    await mirror.fetch({"refs/heads/main": commit}, None)
+    said = []
+    for message in ("first", "second"):
+        repository.git("tag", "--force", "--annotate", f"--message={message}", "v1")
+        found = await refs(git, repository, "v1")
+        await mirror.fetch({"refs/tags/v1": commit}, None, {"refs/tags/v1": found.commits["refs/tags/v1"]})
+        said.append((await mirror.tag("v1") or b"").splitlines()[-1])
+
+    assert said == [b"first", b"second"]
+
+
 async def test_a_branch_that_reads_like_a_range_is_one_where_no_tag_is_in_it(
     git: Git, repository: Repository
 ) -> None:
