@@ -41,6 +41,8 @@ class Settings:
     log_format: LogFormat = LogFormat.TEXT
     log_level: str = "info"
     workers: int = 10
+    max_concurrent_rollouts: int = 0
+    """Updates that go on at once; 0: any number."""
     analysis_workers: int = 30
     application_workers: int = 10
     prometheus_address: str = ""

@@ -108,6 +108,11 @@ class Names:
         return f"rollout.{self.group}/fast-rollback"
 
     @property
+    def update_priority_annotation(self) -> str:
+        """On a Rollout: a number; of queued updates the higher goes first."""
+        return f"rollout.{self.group}/update-priority"
+
+    @property
     def config_copy_label(self) -> str:
         """On a copy of a ConfigMap or Secret that a revision reads (`spec.copyConfig`)."""
         return f"rollout.{self.group}/config-copy"
@@ -182,6 +187,8 @@ class Reason(StrEnum):
     ANALYSIS_RUN_FAILED = "AnalysisRunFailed"
     ANALYSIS_RUN_ERROR = "AnalysisRunError"
     ANALYSIS_RUN_INCONCLUSIVE = "AnalysisRunInconclusive"
+    QUEUED = "RolloutQueued"
+    DEQUEUED = "RolloutDequeued"
     WEBHOOK_FAILED = "WebhookFailed"
     EXPERIMENT_CREATED = "ExperimentCreated"
     EXPERIMENT_PENDING = "ExperimentPending"

@@ -212,6 +212,9 @@ class RolloutStatus:
     gated: Annotated[
         bool, Field("True: webhooks are asked before the current step; the weight before it holds.")
     ] = False
+    queued_at: Annotated[
+        datetime | None, Field("Since when the update waits for others to end; it has not begun.")
+    ] = None
     config_copies: Annotated[
         tuple[ConfigCopy, ...], Field("Copies of ConfigMaps and Secrets that the current revision reads.")
     ] = ()

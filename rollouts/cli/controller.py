@@ -57,6 +57,9 @@ def controller(  # noqa: PLR0913 - a flag each
     log_format: Annotated[LogFormat, _flag("--log-format", "Format of log lines.")] = LogFormat.TEXT,
     log_level: Annotated[str, _flag("--log-level", "debug, info, warning or error.")] = _DEFAULT.log_level,
     workers: Annotated[int, _flag("--workers", "Rollouts that are handled at once.")] = _DEFAULT.workers,
+    max_concurrent_rollouts: Annotated[
+        int, _flag("--max-concurrent-rollouts", "Updates that go on at once, others wait. 0: any number.")
+    ] = _DEFAULT.max_concurrent_rollouts,
     analysis_workers: Annotated[
         int, _flag("--analysis-workers", "Measurements that are taken at once.")
     ] = _DEFAULT.analysis_workers,
@@ -97,6 +100,7 @@ def controller(  # noqa: PLR0913 - a flag each
         log_format=log_format,
         log_level=log_level,
         workers=workers,
+        max_concurrent_rollouts=max_concurrent_rollouts,
         analysis_workers=analysis_workers,
         application_workers=application_workers,
         prometheus_address=prometheus_address,

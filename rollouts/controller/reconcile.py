@@ -18,6 +18,7 @@ from rollouts.api.parse import timestamp
 from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import ConfigCopy
 from rollouts.controller import bodies, observe
+from rollouts.controller.admission import Admissions
 from rollouts.controller.apply import Applier, NameTaken, PodsRefused
 from rollouts.controller.cache import Key, Record
 from rollouts.controller.configs import Configs
@@ -54,6 +55,7 @@ class Reconciler:
     """Services and the Rollout that their annotation names."""
     workloads: Workloads
     configs: Configs
+    admissions: Admissions
     writer: Writer
     applier: Applier
     caller: Caller
@@ -69,6 +71,7 @@ class Reconciler:
             self.configs.follow(key, None)
             self.caller.forget(key)
             self.routes.forget(key)
+            self.admissions.forget(key)
             await self._release_services(key, still_named=frozenset())
             return NOTHING_MORE
         known = record.value
@@ -109,7 +112,9 @@ class Reconciler:
         seen = observe.with_copies(seen, written, wanted, self.configs.existing(*record.key[:1], record.uid))
         if observe.needs_pods(known, now) or podmetadata.needs_pods(seen):
             seen = replace(seen, pods=await self._pods(record, known.rollout))
+        seen = replace(seen, admitted=self.admissions.admits(known, record.key))
         plan = delivery.decide(seen)
+        self.admissions.decided(record.key, plan.status)
         try:
             wrote = await self.applier.apply(known, plan)
         except NameTaken:

@@ -15,6 +15,7 @@ from analysis.pool import Pool
 from rollouts import routing
 from rollouts.api.analysis import AnalysisTemplateSpec
 from rollouts.controller import gauges, measure, observe, reconcile, records, runs
+from rollouts.controller.admission import Admissions
 from rollouts.controller.apply import Applier
 from rollouts.controller.cache import Change, Key, Store
 from rollouts.controller.configs import Configs
@@ -68,6 +69,9 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
     stores.rollouts.listen(functools.partial(_forget, environment.metrics, reconcile.ORIGIN))
     stores.runs.listen(functools.partial(_forget, environment.metrics, measure.ORIGIN))
     environment.metrics.gather(lambda: gauges.rollouts(stores.rollouts))
+    admissions = Admissions(settings.max_concurrent_rollouts, environment.names, bell.rollouts.add)
+    stores.rollouts.listen(admissions.changed)
+    environment.metrics.gather(admissions.gauges)
     environment.metrics.gather(lambda: gauges.analysis_runs(stores.runs))
     environment.metrics.gather(lambda: gauges.templates(stores.templates, stores.cluster_templates))
     pool = Pool(
@@ -78,6 +82,7 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
         workloads=Workloads(environment.kube, settings.namespace, bell.rollouts.add),
         configs=Configs(environment.kube, environment.names, bell.rollouts.add),
         caller=Caller(bell.rollouts, environment.now),
+        admissions=admissions,
     )
     reconciler = _reconciler(environment, bell, beside, checkpoint)
     measurer = Measurer(
@@ -118,6 +123,7 @@ class Beside:
     workloads: Workloads
     configs: Configs
     caller: Caller
+    admissions: Admissions
 
     async def close(self) -> None:
         await self.workloads.close()
@@ -160,6 +166,7 @@ def _reconciler(
         applier=applier,
         caller=beside.caller,
         routes=routes,
+        admissions=beside.admissions,
         names=names,
         now=environment.now,
     )

@@ -128,7 +128,7 @@ def _wanted(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> i
     past = seen.hash == status.blue_green.active_selector or status.blue_green.scale_up_preview_check_point
     if view.mode(seen, status) is not Mode.STEPPING or past:
         return seen.replicas
-    if status.gated:
+    if status.gated or view.is_queued(seen, status):
         return 0
     return _preview(seen, strategy)
 

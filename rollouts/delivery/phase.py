@@ -12,7 +12,7 @@ from dataclasses import replace
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
 from rollouts.api.rollout_status import CanaryStatus, PauseCondition, PauseReason, RolloutStatus
-from rollouts.delivery import broken, duration, events, progress, runs, view, webhooks
+from rollouts.delivery import broken, duration, events, progress, queueing, runs, view, webhooks
 from rollouts.delivery.view import Draft, Mode, View
 
 _STEPS_COUNT = (Mode.STEPPING, Mode.PROVING, Mode.ABORTED)
@@ -95,7 +95,7 @@ def _updated(seen: View) -> Draft:
         told.append(events.normal(Reason.SKIP_STEPS, "Stable serves nobody: it is replaced without steps"))
     elif view.mode(seen, status) in (Mode.FAST, Mode.PROMOTED) and seen.steps:
         told.append(events.normal(Reason.SKIP_STEPS, f"Going back to {seen.hash} without steps"))
-    return Draft(status).to(status, *told)
+    return Draft(status).to(status, *told, *queueing.told(status))
 
 
 def _from_the_start(seen: View, old: RolloutStatus) -> RolloutStatus:
@@ -117,7 +117,8 @@ def _from_the_start(seen: View, old: RolloutStatus) -> RolloutStatus:
         best_available=0,
         bake=None,
     )
-    return webhooks.begun(seen, replace(status, current_step_index=first_step(seen, status)))
+    status = replace(status, current_step_index=first_step(seen, status))
+    return queueing.begun(seen, webhooks.begun(seen, status))
 
 
 def _with_other_steps(seen: View, old: RolloutStatus) -> RolloutStatus:
@@ -143,7 +144,9 @@ def _retried(seen: View, old: RolloutStatus) -> Draft:
     status = _from_the_start(seen, old)
     status = replace(status, promote_full=old.promote_full, duration=duration.started(seen))
     status = webhooks.begun(seen, replace(status, current_step_index=first_step(seen, status)))
-    return Draft(status).to(status, events.normal(Reason.RETRIED, f"Trying revision {seen.revision} again"))
+    status = queueing.begun(seen, status)
+    again = events.normal(Reason.RETRIED, f"Trying revision {seen.revision} again")
+    return Draft(status).to(status, again, *queueing.told(status))
 
 
 def adjusted(seen: View, old: RolloutStatus) -> RolloutStatus:

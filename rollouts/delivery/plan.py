@@ -28,6 +28,7 @@ from rollouts.delivery import (
     phase,
     podmetadata,
     progress,
+    queueing,
     recreate,
     restart,
     routed,
@@ -119,7 +120,8 @@ def _walked(seen: View, draft: Draft, planned: Sets) -> tuple[Draft, Step | None
 def _may_go_on(seen: View, now: RolloutStatus) -> bool:
     under_way = view.mode(seen, now) not in (Mode.ABORTED, Mode.PROMOTED)
     doubtful = view.pause(now, PauseReason.INCONCLUSIVE_ANALYSIS) is not None
-    return under_way and not (now.abort or doubtful or view.is_held(seen, now))
+    waits = doubtful or view.is_held(seen, now) or view.is_queued(seen, now)
+    return under_way and not (now.abort or waits)
 
 
 def _completed(seen: View, draft: Draft) -> tuple[Draft, Baking | None]:
@@ -249,7 +251,8 @@ def _assembled(
 ) -> Plan:
     draft, started = _analysed(seen, draft, blocked_on)
     now = draft.status
-    creates = not view.is_held(seen, now) and view.mode(seen, now) is not Mode.ABORTED
+    waits = view.is_held(seen, now) or view.is_queued(seen, now)
+    creates = not waits and view.mode(seen, now) is not Mode.ABORTED
     resized = changes.between(seen, planned, creates=creates)
     switched = services.switches(seen, now, planned)
     waited_for = [runs.name(seen, now, slot) for slot in phase.judged(seen, now)]
@@ -282,11 +285,13 @@ def _asked(
     types = blocked_on.types if isinstance(blocked_on, Ask) else ()
     if not types and _may_go_on(seen, draft.status):
         draft = webhooks.released(draft)
-    return webhooks.asked(seen, draft, types)
+    return webhooks.asked(seen, queueing.admitted(seen, draft), types)
 
 
 def _waits_for_pods(now: RolloutStatus, blocked_on: Step | Baking | None) -> bool:
-    return not isinstance(blocked_on, Wait | Analyse | Ask | Baking) and not now.pause_conditions
+    return not isinstance(blocked_on, Wait | Analyse | Ask | Baking) and not (
+        now.pause_conditions or now.queued_at
+    )
 
 
 def _restarted(draft: Draft, restarting: restart.Restart) -> Draft:

@@ -226,6 +226,8 @@ class Snapshot:
     """The object in workloadRef; its template and selector are in the rollout's spec already."""
     webhook_answers: Mapping[str, WebhookAnswer] = field(default_factory=dict)
     """By `WebhookCall.id`."""
+    admitted: bool = True
+    """There is a slot for an update of this Rollout."""
     wanted_copies: tuple[ConfigCopy, ...] = ()
     """What the template, as it is in the snapshot, refers to in place of what the spec names."""
     existing_copies: tuple[ExistingCopy, ...] = ()

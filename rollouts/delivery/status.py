@@ -31,7 +31,7 @@ from rollouts.api.rollout_status import (
     WeightDestination,
 )
 from rollouts.api.webhook import WebhookPhase
-from rollouts.delivery import bake, duration, events, progress, services, weights
+from rollouts.delivery import bake, duration, events, progress, queueing, services, view, weights
 from rollouts.delivery.actions import Plan
 from rollouts.delivery.sets import available
 from rollouts.delivery.snapshot import ReplicaSet
@@ -259,7 +259,9 @@ def _available(seen: View, status: RolloutStatus) -> _Says:
     return _Says(ConditionType.AVAILABLE, _truth(enough), Reason.AVAILABLE, message)
 
 
-def _progressing(seen: View, status: RolloutStatus, *, healthy: bool) -> _Says:
+def _progressing(  # noqa: PLR0911 - one a reason
+    seen: View, status: RolloutStatus, *, healthy: bool
+) -> _Says:
     kind, name = ConditionType.PROGRESSING, seen.sets.current.name
     if status.abort:
         message = (
@@ -278,6 +280,8 @@ def _progressing(seen: View, status: RolloutStatus, *, healthy: bool) -> _Says:
         )
     if seen.spec.paused or status.pause_conditions:
         return _Says(kind, Truth.UNKNOWN, Reason.PAUSED, "Paused")
+    if view.is_queued(seen, status):
+        return _Says(kind, Truth.TRUE, Reason.QUEUED, f"The update is {queueing.MESSAGE}")
     if healthy:
         return _Says(kind, Truth.TRUE, Reason.NEW_REPLICA_SET_AVAILABLE, f"ReplicaSet {name} is complete")
     if not seen.sets.current.current_replicas and status.stable_rs != seen.hash:
@@ -328,6 +332,8 @@ def _waits_for(seen: View, status: RolloutStatus) -> str:
 
 def _waits_after_pods(seen: View, status: RolloutStatus) -> str:
     """What an update waits for whose pods are all there for now; empty when it is them."""
+    if view.is_queued(seen, status):
+        return queueing.MESSAGE
     if status.bake is not None:
         return bake.text(seen, status) if seen.enough(seen.replicas) else ""
     run = _blocking_run(status)

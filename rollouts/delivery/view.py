@@ -188,7 +188,14 @@ def is_held(view: View, status: RolloutStatus) -> bool:
 def reached(view: View, status: RolloutStatus) -> int:
     """Index of the step whose weight and size hold: a step at a gate has not begun, -1 is before the first."""
     index = len(view.steps) if status.current_step_index is None else status.current_step_index
+    if is_queued(view, status):
+        return -1
     return index - 1 if status.gated else index
+
+
+def is_queued(view: View, status: RolloutStatus) -> bool:
+    """The update waits for others, and has not begun."""
+    return status.queued_at is not None and mode(view, status) is Mode.STEPPING
 
 
 def pause(status: RolloutStatus, reason: PauseReason) -> PauseCondition | None:

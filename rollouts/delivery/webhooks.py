@@ -140,7 +140,7 @@ def asked(seen: View, draft: Draft, types: tuple[WebhookType, ...]) -> tuple[Dra
 
 def _wanted(seen: View, status: RolloutStatus, types: tuple[WebhookType, ...]) -> Iterator[Slot]:
     mode = view.mode(seen, status)
-    if mode is Mode.STEPPING and verdict(status) is None:
+    if mode is Mode.STEPPING and verdict(status) is None and not view.is_queued(seen, status):
         slot = waiting(seen, status, types)
         if slot is not None:
             yield slot

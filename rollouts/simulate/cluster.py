@@ -68,6 +68,7 @@ class Cluster:
         self.writes = 0
         self.status_writes = 0
         self.told: list[actions.Event] = []
+        self.admitted = True
         self.wanted_copies: tuple[ConfigCopy, ...] = ()
         self.copies: dict[tuple[str, str], ExistingCopy] = {}
         self.answers: dict[str, WebhookAnswer] = {}
@@ -98,6 +99,7 @@ class Cluster:
             pods=self.pods() if due or rolling.recreated(rollout.spec.strategy) else (),
             workload=self.workload,
             webhook_answers=dict(self.answers),
+            admitted=self.admitted,
             wanted_copies=self.wanted_copies,
             existing_copies=tuple(self.copies.values()),
             routes=self.routes.seen(rollout, self.services),

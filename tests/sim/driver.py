@@ -242,6 +242,7 @@ class Driver:
             (1, self._steps_edited),
             (1, self._declared),
             (6, self._webhook),
+            (2, self._admission),
         ]
         deed = self.rng.choices([d for _, d in deeds], [w for w, _ in deeds])[0]
         self.story.append(deed.__name__)
@@ -320,6 +321,10 @@ class Driver:
             strategy = replace(self.cluster.rollout.spec.strategy, canary=replace(canary, steps=steps))
             self.cluster.edit(strategy=strategy)
 
+    def _admission(self) -> None:
+        """The controller has a slot for the update, or has none."""
+        self.cluster.admitted = self.rng.random() < 0.6
+
     def _webhook(self) -> None:
         for call in self.cluster.calls:
             if self.rng.random() < 0.7:
@@ -365,6 +370,7 @@ class Driver:
     def prevails(self, version: str = "v9", rounds: int = 360) -> None:
         """A good version, analyses that succeed and people who promote: it must get through."""
         self.cluster.edit(paused=False)
+        self.cluster.admitted = True
         for _ in range(rounds):
             if self.cluster.version in self.bad_versions or self.cluster.status.abort:
                 self.cluster.deploy(version)
@@ -416,7 +422,7 @@ class Driver:
         status = self.cluster.status
         running = any(not run.phase.completed for run in self.cluster.runs.values())
         progressing = status.phase is Phase.PROGRESSING
-        asked = bool(self.cluster.calls)
+        asked = bool(self.cluster.calls) or status.queued_at is not None
         return not progressing or running or asked or status.stable_rs == status.current_pod_hash
 
     def outcome(self) -> object:
