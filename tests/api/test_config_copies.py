@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -78,6 +79,32 @@ async def test_a_change_of_content_is_an_update_and_an_abort_brings_the_old_one_
         await bench.reaches("web", "Healthy", replicas=3)
         assert again.writes("configmaps") == []
     assert before_idle > 0
+
+
+async def test_a_template_of_an_old_revision_brings_its_content_back(bench: Bench) -> None:
+    await bench.create(config("ConfigMap", "app", level="1"))
+    await bench.create(config("Secret", "keys", token="one"))
+    body = reading("web")
+    body["spec"] |= {"strategy": {"canary": {}}, "revisionHistoryLimit": 5}
+    async with bench.controller():
+        await bench.create(body)
+        first = (await bench.reaches("web", "Healthy"))["status"]["stableRS"]
+        await bench.patch("ConfigMap", "app", {"data": {"level": "2"}})
+        await eventually(lambda: _stable_is(bench, lambda found: found != first))
+
+        old = (await bench.get("ReplicaSet", f"web-{first}"))["spec"]["template"]
+        del old["metadata"]["labels"]["rollouts-pod-template-hash"]
+        await bench.patch("Rollout", "web", {"spec": {"template": old}})
+        await eventually(lambda: _stable_is(bench, lambda found: found == first))
+
+        name = await read_by(bench, first)
+        assert (await copies(bench, "ConfigMap"))[name]["data"] == {"level": "1"}
+        assert len(await copies(bench, "ConfigMap")) == 2
+
+
+async def _stable_is(bench: Bench, wanted: Callable[[str], bool]) -> bool:
+    status = (await bench.get("Rollout", "web"))["status"]
+    return status["phase"] == "Healthy" and wanted(status["stableRS"])
 
 
 async def _only(bench: Bench, count: int) -> dict[str, Any] | None:
