@@ -48,7 +48,7 @@ def assigned(seen: View, status: RolloutStatus, planned: Sets) -> Roles:
     digest = _digest(seen, status)
     if not digest:
         return Roles(planned)
-    pods = tuple(itertools.islice(_pods(seen, status), AT_A_TIME))
+    pods = tuple(itertools.islice(_pods(seen, status, planned), AT_A_TIME))
     is_settled = digest == seen.old.synced_pod_metadata or _is_settled(seen, status, pods)
 
     def given(rs: ReplicaSet) -> ReplicaSet:
@@ -92,7 +92,7 @@ def _given(
         return replace(rs, injected=metadata, carried=metadata)
     if rs.carried == target and (rs.injected == metadata or not is_settled):
         return rs
-    if is_settled or not (rs.replicas or rs.current_replicas):
+    if is_settled or not rs.replicas:
         return replace(rs, injected=metadata, carried=target)
     return replace(rs, injected=_over(rs.injected, metadata), carried=target)
 
@@ -119,8 +119,9 @@ def _is_settled(seen: View, status: RolloutStatus, pods: tuple[PatchPod, ...]) -
     )
 
 
-def _pods(seen: View, status: RolloutStatus) -> Iterator[PatchPod]:
-    by_hash = {rs.pod_template_hash: rs for rs in seen.sets if rs.uid}
+def _pods(seen: View, status: RolloutStatus, planned: Sets) -> Iterator[PatchPod]:
+    """Pods of a set that is to have none go, whatever they carry."""
+    by_hash = {rs.pod_template_hash: rs for rs in planned if rs.uid and rs.replicas}
     for pod in sorted(seen.snapshot.pods, key=lambda pod: pod.name):
         rs = by_hash.get(pod.pod_template_hash)
         if rs is None or pod.deleting:
