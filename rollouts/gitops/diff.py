@@ -79,14 +79,20 @@ class Change:
         return f"{self.manifest.key}: {self.fields}{by}"
 
 
-def change(declared: Manifest, live: Live | None, context: Context, *, autoscaled: bool) -> Change | None:
-    """What has to be done to one object; None when it is as declared. `autoscaled`: an HPA targets it."""
+def change(
+    declared: Manifest, live: Live | None, context: Context, *, autoscaled: bool, vouched: str = ""
+) -> Change | None:
+    """What has to be done to one object; None when it is as declared. `autoscaled`: an HPA targets it.
+
+    `vouched`: digest of the good template that a Rollout gets back in another object (`vouching`).
+    """
     plain = _payload(declared, live, context, autoscaled=autoscaled)
     if live is None:
         return Change(declared, _marked(plain, None, context, ()), (), None)
     rules = ignoring.applicable(context.ignored, declared.key)
     plain = ignoring.without(plain, live, rules) if rules else plain
-    kept = _with_annotations(plain, live.annotations, context.names)
+    due = {context.names.fast_rollback_annotation: vouched} if vouched else {}
+    kept = _with_annotations(plain, {**live.annotations, **due}, context.names)
     usurped = {p for p in live.usurped if not ignoring.is_ignored(p, declared.body, rules)}
     if options.of(declared.body["metadata"]).policy is Policy.MERGE:
         usurped = set()
@@ -94,7 +100,8 @@ def change(declared: Manifest, live: Live | None, context: Context, *, autoscale
     if not paths:
         return None
     carries_scale = autoscaled and not live.is_autoscaled
-    body = _carried(_marked(plain, live, context, paths), live, carries_scale=carries_scale)
+    marked = _with_annotations(_marked(plain, live, context, paths), due, context.names)
+    body = _carried(marked, live, carries_scale=carries_scale)
     return Change(declared, body, paths, live)
 
 

@@ -25,6 +25,7 @@ from rollouts.gitops import (
     revision,
     rollback,
     validation,
+    vouching,
 )
 from rollouts.gitops.actions import ApplyObjects, Event, KeepGood, Plan, PruneObjects, RunHooks
 from rollouts.gitops.diff import Change
@@ -173,7 +174,15 @@ def change(s: Snapshot, declared: Manifest, live: Live | None) -> Change | None:
         known_good=s.target.known_good,
         ignored=s.application.spec.ignore_differences,
     )
-    return diff.change(declared, live, context, autoscaled=declared.key in s.declared.autoscaled)
+    holder = vouching.holder(s, declared) if context.known_good else None
+    put_back = change(s, holder, _present(s, holder.key)) if holder else None
+    return diff.change(
+        declared,
+        live,
+        context,
+        autoscaled=declared.key in s.declared.autoscaled,
+        vouched=vouching.digest(put_back) if put_back else "",
+    )
 
 
 def _present(s: Snapshot, key: ObjectKey) -> Live | None:

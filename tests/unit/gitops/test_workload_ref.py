@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from rollouts.gitops import picture
+from rollouts.api import podtemplate
+from rollouts.gitops import picture, plan
 from rollouts.gitops.snapshot import Snapshot
-from tests.unit.gitops.builders import A, Object, applied, rollout, snapshot
+from tests.unit.gitops.builders import NAMES, A, Object, applied, rollout, snapshot
 
 REF = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
 HEALTHY = {"observedGeneration": "1", "phase": "Healthy", "stableRS": "x", "currentPodHash": "x"}
@@ -31,3 +34,28 @@ def test_a_revision_is_good_once_its_template_is_seen(observed: str, *, good: bo
     seen = picture.of(set_with(observed), (), ())
 
     assert (seen.is_good, seen.all_promoted) == (good, good)
+
+
+def test_a_good_template_that_a_deployment_gets_back_is_vouched_for_on_the_rollout() -> None:
+    referring = {**rollout(), "spec": {"replicas": 2, "workloadRef": REF}}
+    bad = rollout(image="web:2")
+    broken = {**deployment(), "spec": {**bad["spec"], "replicas": 0}}
+    s = snapshot({A: [deployment(), referring]}, git=A, live_objects=[applied(broken), applied(referring)])
+    assert s.target is not None
+    back = replace(s, target=replace(s.target, known_good=True))
+    digest = podtemplate.digest(deployment()["spec"]["template"])
+
+    found = {m.key.kind: plan.change(back, m, back.live[m.key]) for m in back.declared.manifests}
+
+    there = found["Rollout"]
+    assert there is not None
+    assert there.body["metadata"]["annotations"][NAMES.fast_rollback_annotation] == digest
+    assert plan.change(s, s.declared.manifests[1], s.live[s.declared.manifests[1].key]) is None
+
+
+def test_a_template_that_is_in_place_needs_nobody_to_vouch_for_it() -> None:
+    s = set_with("1")
+    assert s.target is not None
+    back = replace(s, target=replace(s.target, known_good=True))
+
+    assert [plan.change(back, m, back.live[m.key]) for m in back.declared.manifests] == [None, None]
