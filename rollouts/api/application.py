@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from rollouts.api.application_status import ApplicationStatus
+from rollouts.api.git_host import CommitStatus
 from rollouts.api.meta import APPLICATION_GROUP, ObjectMeta
 from rollouts.api.rendering import Decryption, HelmSource, KustomizeSource, PostBuild
 from rollouts.api.schema import Field, IntOrString, Rule
@@ -326,6 +327,9 @@ class ApplicationSpec:
     verify: Annotated[Verify | None, Field("Who has to have signed what is applied.")] = None
     post_build: Annotated[PostBuild | None, Field("Variables in the rendered objects.")] = None
     decryption: Annotated[Decryption | None, Field("How encrypted files are read.")] = None
+    commit_status: Annotated[
+        CommitStatus | None, Field("Tell the Git host what became of each commit. Default: tell nothing.")
+    ] = None
 
     @property
     def every_source(self) -> tuple[ApplicationSource, ...]:

@@ -100,6 +100,7 @@ class ApplicationReason(StrEnum):
     DRIFT_CORRECTED = "DriftCorrected"
     PRUNED = "Pruned"
     QUARANTINE_LIFTED = "QuarantineLifted"
+    COMMIT_STATUS_FAILED = "CommitStatusFailed"
 
 
 class ApplicationCondition(StrEnum):
@@ -218,6 +219,24 @@ class QuarantineEntry:
     restored_at: Annotated[datetime | None, Field("When the last good revision was fully back.")] = None
 
 
+class CommitState(StrEnum):
+    """What a Git host is told about a commit, in the words of GitHub."""
+
+    PENDING = "pending"
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class PostedCommitStatus:
+    """The last commit status that the Git host has."""
+
+    revision: Annotated[str, Field("The revision that it is about.")] = ""
+    state: Annotated[CommitState | None, Field("pending, success or failure.")] = None
+    at: Annotated[datetime | None, Field("When it was posted.")] = None
+    message: Annotated[str, Field("Why a newer one could not be posted yet.")] = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ApplicationStatus:
     sync: Annotated[SyncState, Field("Is the cluster what Git says?")] = field(default_factory=SyncState)
@@ -246,3 +265,6 @@ class ApplicationStatus:
     last_handled_sync_at: Annotated[str, Field("The sync annotation that was last handled.")] = ""
     last_handled_retry_at: Annotated[str, Field("The retry annotation that was last handled.")] = ""
     last_handled_rollback_at: Annotated[str, Field("The rollback annotation that was last handled.")] = ""
+    commit_status: Annotated[
+        PostedCommitStatus | None, Field("What the Git host was last told about a commit.")
+    ] = None

@@ -95,7 +95,16 @@ def _overview(application: Object) -> Table:
     if attempt := dig(application, "status", "operationState"):
         message = "" if _holding(application) else short_commits(str(attempt.get("message") or ""))
         grid.add_row("  attempt", Text.assemble(styled(str(attempt.get("phase"))), f"  {message}".rstrip()))
+    for word, told in _outward(application):
+        grid.add_row(f"  {word}", told)
     return grid
+
+
+def _outward(application: Object) -> Iterator[tuple[str, str]]:
+    """What the Git host knows."""
+    if told := dig(application, "status", "commitStatus"):
+        state = f"{told['state']} of {short_revision(str(told.get('revision')))}" if told.get("state") else ""
+        yield "commit status", "; ".join(t for t in (state, str(told.get("message") or "")) if t)
 
 
 def _quarantine(application: Object, now: datetime) -> Iterator[Text]:

@@ -61,6 +61,7 @@ def check(application: Application) -> None:
     for i, rule in enumerate(spec.health_check_exprs):
         expressions.check(rule, f"spec.healthCheckExprs[{i}]")
     _check_ignored(spec.ignore_differences)
+    _check_commit_status(spec)
     if spec.interval < SHORTEST_INTERVAL:
         raise SpecError("spec.interval", str(spec.interval), "must be at least 1s")
     if spec.timeout <= timedelta(0):
@@ -80,6 +81,29 @@ def _check_ignored(rules: Iterable[IgnoreDifference]) -> None:
                 except ignoring.PathError as e:
                     path = f"spec.ignoreDifferences[{i}].{field}[{n}]"
                     raise SpecError(path, text, str(e).removeprefix(f"{text}: ")) from None
+
+
+def _check_commit_status(spec: ApplicationSpec) -> None:
+    told = spec.commit_status
+    if told is None:
+        return
+    found = [s for s in spec.every_source if is_git(s)]
+    if len(found) != 1:
+        problem = f"is about a commit of one Git repository, and there are {len(found)}"
+        raise SpecError("spec.commitStatus", None, problem, "leave it out")
+    _check_api(told.url, found[0].repo_url, "spec.commitStatus.url")
+
+
+def _check_api(url: str, repo_url: str, path: str) -> None:
+    if not url and repo_url.startswith("file:"):
+        raise SpecError(path, None, "must be set: a repository in a directory has no API")
+    if not url:
+        return
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.hostname or _CONTROL.search(url) or " " in url:
+        raise SpecError(path, _without_user(url), "must be an https or http URL")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise SpecError(path, None, "must hold neither credentials nor a query", "put them into a Secret")
 
 
 def creates_namespace(application: Application) -> bool:
@@ -104,17 +128,17 @@ def _check_sources(spec: ApplicationSpec) -> None:
         path = f"spec.sources[{i}]" if spec.sources else "spec.source"
         _check_source(source, path)
         _check_value_files(source, refs, path)
-        if spec.verify and not _is_git(source):
+        if spec.verify and not is_git(source):
             problem = f"is about commits and tags, and {path} is not a Git repository"
             raise SpecError("spec.verify", None, problem, "pin its digest in targetRevision instead")
 
 
-def _is_git(source: ApplicationSource) -> bool:
+def is_git(source: ApplicationSource) -> bool:
     return not source.chart and not source.repo_url.startswith(_OCI)
 
 
 def _check_source(source: ApplicationSource, where: str) -> None:
-    if _is_git(source):
+    if is_git(source):
         check_git_url(source.repo_url, f"{where}.repoURL")
         _check_revision(source, f"{where}.targetRevision")
     else:

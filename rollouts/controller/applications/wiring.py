@@ -9,7 +9,9 @@ from rollouts.api.application_status import ApplicationReason
 from rollouts.controller.applications import gauges, records
 from rollouts.controller.applications.apply import Applier
 from rollouts.controller.applications.departure import Departure
+from rollouts.controller.applications.hosting import Hosting
 from rollouts.controller.applications.live import ORIGIN, LiveObjects
+from rollouts.controller.applications.outward import Outward
 from rollouts.controller.applications.places import Places
 from rollouts.controller.applications.receiver import Receiver
 from rollouts.controller.applications.reconcile import FIELD_MANAGER, Reconciler
@@ -17,6 +19,7 @@ from rollouts.controller.applications.records import Claims, KnownApplication
 from rollouts.controller.applications.remotes import Outside
 from rollouts.controller.applications.repositories import Repositories
 from rollouts.controller.applications.sets import Sets
+from rollouts.controller.applications.telling import CommitStatuses
 from rollouts.controller.cache import Change, Key
 from rollouts.controller.events import Recorder
 from rollouts.controller.links import Links
@@ -34,6 +37,10 @@ from rollouts.kube import Kube, resources
 
 __all__ = ["part"]
 
+OUTWARD = "application_outward"
+OUTWARD_MANAGER = "rollouts-gitops-outward"
+_OUTWARD_WORKERS = 8
+
 
 def part(environment: Environment) -> Part:
     settings, kube, names = environment.settings, environment.kube, environment.names
@@ -42,16 +49,12 @@ def part(environment: Environment) -> Part:
     dependencies: Links[Key, Key] = Links()
     store.listen(claims.listen)
     live = LiveObjects(kube, names, settings.namespace, queue.add)
-    git = Git(settings.git_cache_dir / "home")
-    repositories = Repositories(
-        Outside(
-            git,
-            lambda namespace, secret: read_credentials(kube, namespace, secret),
-            GitHubApps(environment.now),
-        ),
-        settings.git_cache_dir,
-        queue.add,
+    outside = Outside(
+        Git(settings.git_cache_dir / "home"),
+        lambda namespace, secret: read_credentials(kube, namespace, secret),
+        GitHubApps(environment.now),
     )
+    repositories = Repositories(outside, settings.git_cache_dir, queue.add)
     places, applier = Places(kube), Applier(kube, live, names)
     writer = Writer(kube, origin=ORIGIN, field_manager=FIELD_MANAGER)
     recorder = Recorder(kube, resources.APPLICATION, environment.metrics)
@@ -72,7 +75,17 @@ def part(environment: Environment) -> Part:
         cache_dir=settings.git_cache_dir,
     )
 
+    told = Queue(now=environment.now)
+    outward = Outward(
+        store,
+        (CommitStatuses(Hosting(outside), environment.now),),
+        Writer(kube, origin=OUTWARD, field_manager=OUTWARD_MANAGER),
+        Recorder(kube, resources.APPLICATION, environment.metrics),
+        environment.now,
+    )
+
     def ring(change: Change[KnownApplication]) -> None:
+        told.add(change.key)
         if change.origin != ORIGIN:
             queue.add(change.key)
         for dependent in dependencies.sources(change.key):
@@ -86,11 +99,14 @@ def part(environment: Environment) -> Part:
         await live.close()
 
     controller = Controller(ORIGIN, queue, reconciler.reconcile, settings.application_workers, store.keys)
+    outward_controller = Controller(OUTWARD, told, outward.reconcile, _OUTWARD_WORKERS, store.keys)
     tasks = [live.run]
     if settings.webhook_address and settings.webhook_secret_file:
         receiver = Receiver(settings.webhook_address, settings.webhook_secret_file, repositories.look)
         tasks.append(receiver.serve)
-    return Part(stores=(store,), controllers=(controller,), tasks=tuple(tasks), close=close)
+    return Part(
+        stores=(store,), controllers=(controller, outward_controller), tasks=tuple(tasks), close=close
+    )
 
 
 async def read_credentials(kube: Kube, namespace: str, name: str) -> Credentials:

@@ -134,3 +134,14 @@ def test_every_source_has_its_line() -> None:
 
     assert "https://charts.example  1.*  web" in shown
     assert "https://git.example/config.git  HEAD  $values" in shown
+
+
+def test_what_the_git_host_knows_is_told() -> None:
+    status = {
+        **QUARANTINED["status"],
+        "commitStatus": {"state": "failure", "revision": BAD, "message": "503"},
+    }
+
+    lines = text(application_view.drawn({**QUARANTINED, "status": status}, NOW)).splitlines()
+
+    assert any("commit status" in line and "failure of main@sha1:bbbbbbb; 503" in line for line in lines)
