@@ -125,11 +125,10 @@ def _stable(seen: View, strategy: CanaryStrategy, weight: int) -> int:
     """All replicas; or, scaled dynamically, those for the larger of what it is served and what it will be."""
     if not strategy.dynamic_stable_scale:
         return seen.replicas
-    share = seen.max_weight - weight
-    if not weights.is_shared(seen):
-        share = max(share, seen.max_weight - weights.served(seen))
+    share, stable = seen.max_weight - weight, seen.sets.stable
+    if stable and not weights.is_shared(seen):
+        share = max(share, weights.share(seen, stable))
     count = _at_least(strategy, replicas.for_share(seen.replicas, share, seen.max_weight), seen.replicas)
-    stable = seen.sets.stable
     unconfirmed = any(route.verified is False for route in seen.routes)
     return max(count, min(stable.replicas, seen.replicas)) if stable and unconfirmed else count
 
