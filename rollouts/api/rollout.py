@@ -148,8 +148,8 @@ class RolloutSpec:
     analyze_initial_deploy: Annotated[
         bool,
         Field(
-            "Run analyses on the first deployment, too (ours). All replicas come up at once, pauses are "
-            "left out, and only a success makes it stable."
+            "Run analyses on the first deployment, too (ours). All replicas come up at once, pauses are left "
+            "out but for timed ones beside an analysis, and only a success makes it stable."
         ),
     ] = False
     promote: Annotated[

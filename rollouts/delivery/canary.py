@@ -49,8 +49,8 @@ def walk(seen: View, draft: Draft, planned: Sets) -> tuple[Draft, Step | None]:
     proving = view.mode(seen, draft.status) is Mode.PROVING
     while index < len(seen.steps):
         step = compiled(seen, index)
-        if proving and isinstance(step, Weigh | Steer | Wait):
-            step = Grow(seen.replicas)  # there is nobody else to serve, and nothing to wait for
+        if proving:
+            step = _proving(seen, step)
         before = draft
         for part in _with_webhooks(seen, draft.status, step):
             taken = take(seen, draft, planned, part)
@@ -80,6 +80,14 @@ def _promotion(seen: View, status: RolloutStatus) -> tuple[Step, ...]:
     checked = any(webhook.type is WebhookType.ROLLOUT for webhook in webhooks.of(seen))
     after = (Grow(seen.replicas), Ask((WebhookType.ROLLOUT,))) if checked and not seen.steps else ()
     return (*before, *after)
+
+
+def _proving(seen: View, step: Step) -> Step:
+    """On a first deployment there is nobody else to serve; only an analysis beside the steps needs its time."""
+    is_timed = isinstance(step, Wait) and step.duration is not None
+    if is_timed and seen.canary is not None and seen.canary.analysis is not None:
+        return step
+    return Grow(seen.replicas) if isinstance(step, Weigh | Steer | Wait) else step
 
 
 def compiled(seen: View, index: int) -> Step:

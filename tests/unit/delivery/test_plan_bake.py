@@ -12,7 +12,7 @@ from rollouts.api.parse import dump
 from rollouts.api.rollout_status import CompletionStatus, Phase
 from rollouts.api.strategy import BlueGreenStrategy, CanaryStrategy
 from rollouts.gitops import health
-from tests.builders import START, analysis, bake, blue_green, canary, rollout, set_weight, template
+from tests.builders import START, analysis, bake, blue_green, canary, rollout, routed, set_weight, template
 from tests.fakes import FakeCluster
 
 RUN = "web-hash-v2-2-bake"
@@ -155,3 +155,21 @@ def test_the_git_half_waits_for_the_bake() -> None:
     found = health.of(body)
 
     assert (found.status, found.promoted) == (HealthStatus.PROGRESSING, False)
+
+
+def test_with_a_router_the_old_pods_stay_up_and_an_abort_is_a_weight() -> None:
+    cluster = FakeCluster(
+        rollout(routed(set_weight(50)), bake=bake(600)), services=("canary", "stable"), templates=TEMPLATES
+    )
+    cluster.run()
+    cluster.deploy("v2")
+    cluster.run()
+    assert cluster.status.message == "baking until 2026-01-01T12:10:00Z"
+    assert cluster.sizes() == {"v1": 4, "v2": 4}
+
+    cluster.abort()
+    cluster.run()
+
+    weights = cluster.status.canary.weights
+    assert weights is not None
+    assert (weights.stable.weight, weights.stable.pod_template_hash) == (100, "hash-v1")

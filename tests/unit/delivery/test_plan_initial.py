@@ -6,7 +6,19 @@ import pytest
 
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.rollout_status import Phase
-from tests.builders import analyse, analysis, bake, blue_green, canary, pause, rollout, set_weight, template
+from tests.builders import (
+    analyse,
+    analysis,
+    background,
+    bake,
+    blue_green,
+    canary,
+    pause,
+    rollout,
+    routed,
+    set_weight,
+    template,
+)
 from tests.fakes import FakeCluster
 
 TEMPLATES = {"success-rate": template("success-rate")}
@@ -84,6 +96,20 @@ def test_a_retry_analyses_again() -> None:
     assert "web-hash-v1-1-2.1" in cluster.runs
 
 
+def test_an_analysis_beside_the_steps_has_the_time_of_the_pauses() -> None:
+    cluster = first(canary(set_weight(20), pause(60), pause(), analysis=background()))
+    assert (cluster.sizes(), cluster.status.phase) == ({"v1": 4}, Phase.PAUSED)
+
+    cluster.finish_run("web-hash-v1-1", AnalysisPhase.FAILED)
+    cluster.run()
+    assert (cluster.status.phase, cluster.status.stable_rs) == (Phase.DEGRADED, "")
+
+    cluster.retry()
+    cluster.run()
+    cluster.tick(60)
+    assert cluster.status.stable_rs == "hash-v1", "nobody is waited for"
+
+
 def test_blue_green_switches_only_after_the_analysis() -> None:
     strategy = blue_green(
         pre_promotion_analysis=analysis(), auto_promotion_enabled=False, preview_replica_count=1
@@ -122,3 +148,15 @@ def test_without_it_the_first_deployment_is_not_analysed(strategy: object) -> No
 
     assert cluster.status.phase is Phase.HEALTHY
     assert not cluster.runs
+
+
+def test_with_a_router_the_first_deployment_is_analysed_as_well() -> None:
+    subject = rollout(routed(set_weight(20), analyse(), set_weight(60)), analyze_initial_deploy=True)
+    cluster = FakeCluster(subject, services=("canary", "stable"), templates=TEMPLATES)
+    cluster.run()
+    assert (cluster.sizes(), cluster.status.step) == ({"v1": 4}, "1/3")
+
+    cluster.finish_run("web-hash-v1-1-1", AnalysisPhase.SUCCESSFUL)
+    cluster.run()
+
+    assert (cluster.status.phase, cluster.status.stable_rs) == (Phase.HEALTHY, "hash-v1")
