@@ -28,6 +28,7 @@ class ProviderHost:
     broken: tuple[int, Object] | None = None
     asked: list[str] = field(default_factory=list)
     statuses: list[Object] = field(default_factory=list)
+    pulls: list[Object] = field(default_factory=list)
 
     def answer(self, method: str, target: str, authorization: str, body: Object | None) -> tuple[int, Any]:
         self.asked.append(f"{method} {target.partition('?')[0]}")
@@ -73,12 +74,56 @@ class ProviderHost:
         self.statuses.append({**posted, "description": body["description"]})
         return 201, posted
 
+    def list_pulls(self, query: Object, body: Object, repo: str) -> tuple[int, Any]:
+        del body
+        found = [p for p in self.pulls if p["repo"] == repo]
+        if self.provider == "github":
+            owner = repo.partition("/")[0]
+            asked = query["head"], query["base"]
+            found = [p for p in found if (f"{owner}:{p['head']}", p["base"]) == asked]
+        if self.provider == "gitlab":
+            asked = query["source_branch"], query["target_branch"]
+            found = [p for p in found if (p["head"], p["base"]) == asked]
+        return 200, [self._pull(p) for p in found]
+
+    def post_pull(self, query: Object, body: Object, repo: str) -> tuple[int, Any]:
+        del query
+        if self.provider == "gitlab":
+            head, base, text = body["source_branch"], body["target_branch"], body["description"]
+        else:
+            head, base, text = body["head"], body["base"], body["body"]
+        if any((p["repo"], p["head"], p["base"]) == (repo, head, base) for p in self.pulls):
+            return 422, {"message": f"A pull request already exists for {head}."}
+        number = len(self.pulls) + 1
+        pull = {
+            "repo": repo,
+            "head": head,
+            "base": base,
+            "title": body["title"],
+            "text": text,
+            "number": number,
+        }
+        self.pulls.append(pull)
+        return 201, self._pull(pull)
+
+    def _pull(self, pull: Object) -> Object:
+        address = f"https://git.example.com/{pull['repo']}/pulls/{pull['number']}"
+        if self.provider == "gitlab":
+            branches = {"source_branch": pull["head"], "target_branch": pull["base"]}
+            return {"iid": pull["number"], "web_url": address, **branches}
+        refs = {"head": {"ref": pull["head"]}, "base": {"ref": pull["base"]}}
+        return {"number": pull["number"], "html_url": address, **refs}
+
 
 _GITHUB = (
+    ("GET", rf"{_REPOSITORY}/pulls", "list_pulls"),
+    ("POST", rf"{_REPOSITORY}/pulls", "post_pull"),
     ("GET", rf"{_REPOSITORY}/commits/(?P<sha>[0-9a-f]{{40}})/statuses", "list_statuses"),
     ("POST", rf"{_REPOSITORY}/statuses/(?P<sha>[0-9a-f]{{40}})", "post_status"),
 )
 _GITLAB = (
+    ("GET", rf"{_PROJECT}/merge_requests", "list_pulls"),
+    ("POST", rf"{_PROJECT}/merge_requests", "post_pull"),
     ("GET", rf"{_PROJECT}/repository/commits/(?P<sha>[0-9a-f]{{40}})/statuses", "list_statuses"),
     ("POST", rf"{_PROJECT}/statuses/(?P<sha>[0-9a-f]{{40}})", "post_status"),
 )

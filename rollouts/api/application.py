@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from rollouts.api.application_status import ApplicationStatus
-from rollouts.api.git_host import CommitStatus
+from rollouts.api.git_host import CommitStatus, Rollback
 from rollouts.api.meta import APPLICATION_GROUP, ObjectMeta
 from rollouts.api.rendering import Decryption, HelmSource, KustomizeSource, PostBuild
 from rollouts.api.schema import Field, IntOrString, Rule
@@ -330,6 +330,7 @@ class ApplicationSpec:
     commit_status: Annotated[
         CommitStatus | None, Field("Tell the Git host what became of each commit. Default: tell nothing.")
     ] = None
+    rollback: Annotated[Rollback, Field("What Git hears of a rollback.")] = field(default_factory=Rollback)
 
     @property
     def every_source(self) -> tuple[ApplicationSource, ...]:

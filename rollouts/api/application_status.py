@@ -101,6 +101,10 @@ class ApplicationReason(StrEnum):
     PRUNED = "Pruned"
     QUARANTINE_LIFTED = "QuarantineLifted"
     COMMIT_STATUS_FAILED = "CommitStatusFailed"
+    REVERT_COMMITTED = "RevertCommitted"
+    REVERT_PROPOSED = "RevertProposed"
+    REVERT_NOT_NEEDED = "RevertNotNeeded"
+    REVERT_FAILED = "RevertFailed"
 
 
 class ApplicationCondition(StrEnum):
@@ -237,6 +241,30 @@ class PostedCommitStatus:
     message: Annotated[str, Field("Why a newer one could not be posted yet.")] = ""
 
 
+class RevertState(StrEnum):
+    COMMITTED = "Committed"
+    PROPOSED = "Proposed"
+    NOT_NEEDED = "NotNeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class RevertRecord:
+    """What was done in Git about a quarantined revision. Once for each set of objects."""
+
+    digest: Annotated[str, Field("Digest of what the quarantined revision renders to.")]
+    revision: Annotated[str, Field("The quarantined revision.")]
+    state: Annotated[
+        RevertState,
+        Field("Committed, Proposed, NotNeeded (Git had moved on), or Failed (it is tried again)."),
+    ]
+    at: Annotated[datetime, Field("When.")]
+    commit: Annotated[str, Field("The commit that restores the last good content.")] = ""
+    branch: Annotated[str, Field("The branch that it is on.")] = ""
+    url: Annotated[str, Field("Address of the pull request.")] = ""
+    message: Annotated[str, Field("Why it was not needed, or has failed.")] = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ApplicationStatus:
     sync: Annotated[SyncState, Field("Is the cluster what Git says?")] = field(default_factory=SyncState)
@@ -268,3 +296,6 @@ class ApplicationStatus:
     commit_status: Annotated[
         PostedCommitStatus | None, Field("What the Git host was last told about a commit.")
     ] = None
+    reverts: Annotated[
+        tuple[RevertRecord, ...], Field("What was done in Git about quarantined revisions, newest first.")
+    ] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
@@ -50,3 +50,41 @@ class CommitStatus:
             "Name of the status. Default: rollouts/<namespace>/<name>; name it where clusters share a repository."
         ),
     ] = ""
+
+
+class Revert(StrEnum):
+    """What becomes of a quarantined revision in Git."""
+
+    NONE = "none"
+    BRANCH = "branch"
+    PULL_REQUEST = "pullRequest"
+
+
+@dataclass(frozen=True, slots=True)
+class CommitAuthor:
+    name: Annotated[str, Field("Name.", pattern=r"^[^<>\r\n]*$")] = "Rollouts"
+    email: Annotated[str, Field("E-mail address.", pattern=r"^[^<>\r\n ]*$")] = "rollouts@localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """What Git hears of a rollback. With the defaults nothing: read-only credentials are enough."""
+
+    revert: Annotated[
+        Revert,
+        Field(
+            "none; branch: a commit on the followed branch that restores the last good content; pullRequest: the same "
+            "commit on a branch of its own, proposed. One for each quarantined set of objects."
+        ),
+    ] = Revert.NONE
+    provider: Annotated[
+        GitProvider | None, Field("Whose API proposes pull requests: github, gitlab or gitea.")
+    ] = None
+    secret_ref: Annotated[
+        HostSecret | None, Field("Who may push, and propose. Default: the credentials of the source.")
+    ] = None
+    url: Annotated[str, Field("Address of the API, as for commitStatus.url.")] = ""
+    branch: Annotated[
+        str, Field("The branch that is put right. Default: the one that targetRevision names.")
+    ] = ""
+    author: Annotated[CommitAuthor, Field("Who makes the commit.")] = field(default_factory=CommitAuthor)

@@ -21,7 +21,7 @@ from rollouts.api.application_status import (
 from rollouts.gitops import naming
 from rollouts.gitops.validation import is_git
 
-__all__ = ["Telling", "context", "due", "git_source"]
+__all__ = ["Telling", "context", "due", "git_source", "holding"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def git_source(application: Application) -> tuple[int, ApplicationSource]:
 def _state(status: ApplicationStatus) -> tuple[CommitState, str] | None:
     if not status.desired_revision:
         return None
-    if entry := _holding(status):
+    if entry := holding(status):
         return CommitState.FAILURE, _told(entry)
     operation = status.operation_state
     if operation is None or operation.sync_result.revision != status.desired_revision:
@@ -73,7 +73,7 @@ def _state(status: ApplicationStatus) -> tuple[CommitState, str] | None:
     return CommitState.PENDING, "is being rolled out"
 
 
-def _holding(status: ApplicationStatus) -> QuarantineEntry | None:
+def holding(status: ApplicationStatus) -> QuarantineEntry | None:
     """Why the desired revision is not tried."""
     desired, operation = status.desired_revision, status.operation_state
     unrenderable = next((q for q in status.quarantine if not q.digest and q.revision == desired), None)

@@ -192,7 +192,8 @@ def _told(stderr: str, credentials: Credentials | None) -> str:
 
 def _verb(arguments: Sequence[str]) -> str:
     return next(
-        (a for a in arguments if a in ("fetch", "ls-remote", "init", "update-ref", "fast-import")), "command"
+        (a for a in arguments if a in ("fetch", "ls-remote", "init", "update-ref", "fast-import", "push")),
+        "command",
     )
 
 

@@ -61,6 +61,17 @@ class Host(Protocol):
         self, repository: str, commit: str, state: CommitState, context: str, description: str
     ) -> Request: ...
 
+    def pull_requests(self, repository: str, head: str, base: str) -> Request:
+        """Ask for those from one branch to another, open or not."""
+
+    def found(self, answer: Any, head: str, base: str) -> str:
+        """The address of the newest one; empty where there is none."""
+
+    def propose(self, repository: str, head: str, base: str, title: str, text: str) -> Request: ...
+
+    def address(self, answer: Any) -> str:
+        """Of a pull request."""
+
 
 class GitHub:
     """docs.github.com: rest/commits/statuses, rest/pulls, rest/issues/comments."""
@@ -88,6 +99,24 @@ class GitHub:
         body = {"state": state.value, "context": context, "description": description}
         return Request("POST", f"/repos/{repository}/statuses/{commit}", body)
 
+    def pull_requests(self, repository: str, head: str, base: str) -> Request:
+        owner = repository.partition("/")[0]
+        query = urlencode({"state": "all", "head": f"{owner}:{head}", "base": base})
+        return Request("GET", f"/repos/{repository}/pulls?{query}")
+
+    def found(self, answer: Any, head: str, base: str) -> str:
+        for one in answer if isinstance(answer, list) else ():
+            if (one["head"]["ref"], one["base"]["ref"]) == (head, base):
+                return self.address(one)
+        return ""
+
+    def propose(self, repository: str, head: str, base: str, title: str, text: str) -> Request:
+        body = {"title": title, "head": head, "base": base, "body": text}
+        return Request("POST", f"/repos/{repository}/pulls", body)
+
+    def address(self, answer: Any) -> str:
+        return _text(answer, "html_url")
+
 
 class Gitea(GitHub):
     """docs.gitea.com/api: GitHub's paths, with other names for some fields; Forgejo has kept them."""
@@ -104,6 +133,10 @@ class Gitea(GitHub):
 
     def last_state(self, answer: Any, context: str) -> CommitState | None:
         return _state(_newest(answer, "context", context).get("status"))
+
+    def pull_requests(self, repository: str, head: str, base: str) -> Request:
+        del head, base  # There is no filter for branches.
+        return Request("GET", f"/repos/{repository}/pulls?state=all&sort=recentupdate&limit=50")
 
 
 class GitLab:
@@ -130,6 +163,29 @@ class GitLab:
         told = "failed" if state is CommitState.FAILURE else state.value
         body = {"state": told, "name": context, "description": description}
         return Request("POST", f"{_project(repository)}/statuses/{commit}", body)
+
+    def pull_requests(self, repository: str, head: str, base: str) -> Request:
+        query = urlencode({"state": "all", "source_branch": head, "target_branch": base})
+        return Request("GET", f"{_project(repository)}/merge_requests?{query}")
+
+    def found(self, answer: Any, head: str, base: str) -> str:
+        for one in answer if isinstance(answer, list) else ():
+            if (one["source_branch"], one["target_branch"]) == (head, base):
+                return self.address(one)
+        return ""
+
+    def propose(self, repository: str, head: str, base: str, title: str, text: str) -> Request:
+        body = {
+            "source_branch": head,
+            "target_branch": base,
+            "title": title,
+            "description": text,
+            "remove_source_branch": True,
+        }
+        return Request("POST", f"{_project(repository)}/merge_requests", body)
+
+    def address(self, answer: Any) -> str:
+        return _text(answer, "web_url")
 
 
 HOSTS: Mapping[GitProvider, Host] = {
@@ -232,6 +288,10 @@ def _newest(answer: Any, key: str, value: str) -> Mapping[str, Any]:
     """The first of a list (newest first) that is named so."""
     items: Sequence[Any] = answer if isinstance(answer, list) else ()
     return next((i for i in items if isinstance(i, dict) and i.get(key) == value), {})
+
+
+def _text(answer: Any, key: str) -> str:
+    return str(answer.get(key) or "") if isinstance(answer, dict) else ""
 
 
 def _state(word: object) -> CommitState | None:

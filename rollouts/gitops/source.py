@@ -196,6 +196,41 @@ class Mirror:
         ref = f"refs/rollouts/good/{hashlib.sha256(name.encode()).hexdigest()[:32]}"
         await self._git.run(["--git-dir", str(self._directory), "update-ref", ref, object_name(commit)])
 
+    async def listed(self, commit: str, paths: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """(mode, id) of each path that the commit has, files and directories."""
+        await self.prepare()
+        arguments = ["--git-dir", str(self._directory), "ls-tree", "-z", "--full-tree", commit, "--", *paths]
+        found = {}
+        for line in (await self._git.run(arguments)).split("\0"):
+            facts, _, path = line.partition("\t")
+            if path:
+                mode, _, id_ = facts.split(" ")
+                found[path] = (mode, id_)
+        return found
+
+    async def imported(self, ref: str, text: bytes) -> str:
+        """The commit that `git fast-import` makes of a text which ends in `ref`."""
+        async with self._fetching:
+            await self._prepare()
+            await self._git.run(
+                ["--git-dir", str(self._directory), "fast-import", "--quiet", "--force"], stdin=text
+            )
+        (found,) = await self._objects.look_up([ref])
+        assert found is not None
+        return found.id
+
+    async def push(
+        self, commit: str, ref: str, credentials: Credentials | None, *, force: bool = False
+    ) -> None:
+        """Let the remote's `ref` be a commit of the mirror. Without `force` it only moves forward."""
+        spec = f"{'+' if force else ''}{commit}:{ref}"
+        await self._git.run(
+            ["--git-dir", str(self._directory), "push", "--quiet", "--", self.url, spec],
+            url=self.url,
+            credentials=credentials,
+            seconds=_FETCH_SECONDS,
+        )
+
     async def _tidy(self) -> None:
         """Pack now and then what single fetches left; what nothing refers to goes after two weeks."""
         self._fetches += 1

@@ -19,6 +19,7 @@ from rollouts.api.application import (
     ApplicationSpec,
     IgnoreDifference,
 )
+from rollouts.api.git_host import Revert
 from rollouts.errors import SpecError
 from rollouts.gitops import expressions, ignoring, versions, windows
 
@@ -34,6 +35,7 @@ _REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?(?:/[a-z0-9]+(?:(?:\.
 """Host and repository (distribution: reference grammar)."""
 _CHART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _TAG = re.compile(r"|[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -62,6 +64,7 @@ def check(application: Application) -> None:
         expressions.check(rule, f"spec.healthCheckExprs[{i}]")
     _check_ignored(spec.ignore_differences)
     _check_commit_status(spec)
+    _check_rollback(spec)
     if spec.interval < SHORTEST_INTERVAL:
         raise SpecError("spec.interval", str(spec.interval), "must be at least 1s")
     if spec.timeout <= timedelta(0):
@@ -92,6 +95,25 @@ def _check_commit_status(spec: ApplicationSpec) -> None:
         problem = f"is about a commit of one Git repository, and there are {len(found)}"
         raise SpecError("spec.commitStatus", None, problem, "leave it out")
     _check_api(told.url, found[0].repo_url, "spec.commitStatus.url")
+
+
+def _check_rollback(spec: ApplicationSpec) -> None:
+    asked, source = spec.rollback, spec.source
+    if asked.revert is Revert.NONE:
+        return
+    if source is None or not is_git(source):
+        problem = "writes to one Git repository: spec.source has to be one"
+        raise SpecError("spec.rollback.revert", asked.revert, problem)
+    target = asked.branch or source.target_revision
+    is_name = not (versions.is_range(target) or _COMMIT.fullmatch(target) or target.startswith("refs/"))
+    if not is_name or target.startswith("-") or _FORBIDDEN_IN_REF.search(target):
+        problem = "does not name the branch that a revert is for"
+        raise SpecError("spec.rollback.branch", asked.branch, problem, "write its name, as main")
+    if asked.revert is Revert.PULL_REQUEST:
+        if asked.provider is None:
+            problem = "must say whose API proposes a pull request"
+            raise SpecError("spec.rollback.provider", None, problem, "write github, gitlab or gitea")
+        _check_api(asked.url, source.repo_url, "spec.rollback.url")
 
 
 def _check_api(url: str, repo_url: str, path: str) -> None:

@@ -43,7 +43,7 @@ class Errand(Protocol):
     """One thing that a Git host is told or asked."""
 
     async def run(self, application: Application) -> Done | None:
-        """Do what is due; None where nothing is. Raises `SourceError`."""
+        """Do what is due; None where nothing is. Raises `SourceError`; `Transient` for what nobody need hear of."""
 
     def failed(self, application: Application, problem: str) -> Done:
         """It could not be done for now."""
@@ -70,6 +70,9 @@ class Outward:
             except SourceError as e:
                 problems.append(str(e))
                 done = errand.failed(application, str(e))
+            except Transient as e:
+                problems.append(str(e))
+                continue
             if done:
                 await self._write(application, done)
         if problems:

@@ -129,6 +129,11 @@ class Repositories:
                 follower.beside = paths
                 poll.wake.set()
 
+    def paths(self, key: Key) -> tuple[str, ...]:
+        """What an Application's only source is read from; empty before it was looked at."""
+        followers = [f for _, f in self._followers(key)]
+        return followers[0].paths if len(followers) == 1 and followers[0].position else ()
+
     def refuse(self, key: Key, index: int, revision: str) -> None:
         """Do not stay with this revision, even if the next commit does not touch what is read."""
         followers = self._followers(key)

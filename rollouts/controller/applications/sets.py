@@ -130,6 +130,10 @@ class Sets:
         self._cache.put(key, found)
         return found
 
+    async def renders_to(self, application: Application, revision: str, digest: str) -> bool:
+        """Whether a revision that is in the mirror renders to this set."""
+        return await self._from_mirror(application, Target(revision, digest)) is not None
+
     async def forget(self, application: Application, positions: tuple[Position, ...]) -> None:
         """Render again, whatever is known."""
         self._given.forget(application)

@@ -18,6 +18,7 @@ from rollouts.controller.applications.reconcile import FIELD_MANAGER, Reconciler
 from rollouts.controller.applications.records import Claims, KnownApplication
 from rollouts.controller.applications.remotes import Outside
 from rollouts.controller.applications.repositories import Repositories
+from rollouts.controller.applications.reverts import Reverts
 from rollouts.controller.applications.sets import Sets
 from rollouts.controller.applications.telling import CommitStatuses
 from rollouts.controller.cache import Change, Key
@@ -55,6 +56,7 @@ def part(environment: Environment) -> Part:
         GitHubApps(environment.now),
     )
     repositories = Repositories(outside, settings.git_cache_dir, queue.add)
+    sets = Sets(kube, repositories, Confined(settings.tools_dir))
     places, applier = Places(kube), Applier(kube, live, names)
     writer = Writer(kube, origin=ORIGIN, field_manager=FIELD_MANAGER)
     recorder = Recorder(kube, resources.APPLICATION, environment.metrics)
@@ -63,7 +65,7 @@ def part(environment: Environment) -> Part:
         claims=claims,
         dependencies=dependencies,
         repositories=repositories,
-        sets=Sets(kube, repositories, Confined(settings.tools_dir)),
+        sets=sets,
         places=places,
         live=live,
         applier=applier,
@@ -75,10 +77,13 @@ def part(environment: Environment) -> Part:
         cache_dir=settings.git_cache_dir,
     )
 
-    told = Queue(now=environment.now)
+    told, hosting = Queue(now=environment.now), Hosting(outside)
     outward = Outward(
         store,
-        (CommitStatuses(Hosting(outside), environment.now),),
+        (
+            CommitStatuses(hosting, environment.now),
+            Reverts(hosting, repositories, sets, environment.now),
+        ),
         Writer(kube, origin=OUTWARD, field_manager=OUTWARD_MANAGER),
         Recorder(kube, resources.APPLICATION, environment.metrics),
         environment.now,

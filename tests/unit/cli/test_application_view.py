@@ -137,11 +137,14 @@ def test_every_source_has_its_line() -> None:
 
 
 def test_what_the_git_host_knows_is_told() -> None:
+    address = "https://git.example/shop/pulls/7"
     status = {
         **QUARANTINED["status"],
         "commitStatus": {"state": "failure", "revision": BAD, "message": "503"},
+        "reverts": [{"state": "Proposed", "revision": BAD, "branch": "rollouts/revert", "url": address}],
     }
 
     lines = text(application_view.drawn({**QUARANTINED, "status": status}, NOW)).splitlines()
 
     assert any("commit status" in line and "failure of main@sha1:bbbbbbb; 503" in line for line in lines)
+    assert any(f"Proposed of main@sha1:bbbbbbb: {address}" in line for line in lines)

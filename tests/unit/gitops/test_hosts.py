@@ -138,3 +138,23 @@ async def test_what_a_host_says_about_its_refusal_is_told(
     assert refused.value.definite is definite
     said = broken[1]["message"]
     assert (said if isinstance(said, str) else "is invalid") in str(refused.value)
+
+
+@pytest.mark.parametrize("host", PROVIDERS, indirect=True)
+async def test_a_pull_request_is_proposed_and_found_again(host: ProviderHost) -> None:
+    one, repository, head = client(host), "team/shop", "rollouts/revert-prod-shop-aaaaaaaaaaaa"
+    asked = one.host.pull_requests(repository, head, "main")
+    await one.ask(one.host.propose(repository, "another", "main", "Another", "text"))
+
+    before = one.host.found(await one.ask(asked), head, "main")
+    made = one.host.address(await one.ask(one.host.propose(repository, head, "main", "Revert", "why")))
+    after = one.host.found(await one.ask(asked), head, "main")
+
+    assert before == ""
+    assert after == made == "https://git.example.com/team/shop/pulls/2"
+    assert {k: host.pulls[1][k] for k in ("head", "base", "title", "text")} == {
+        "head": head,
+        "base": "main",
+        "title": "Revert",
+        "text": "why",
+    }
