@@ -144,6 +144,8 @@ class Applier:
         except (Rejected, NotFound) as e:
             if not _is_immutable(change, e):
                 done.refused.append(_complaint(change, e))
+            elif change.live is None:
+                done.conflicts.append(_being_deleted(change))
 
     async def _write(self, change: Change, resource: Resource, recompare: Recompare, done: Applied) -> None:
         try:
@@ -164,11 +166,11 @@ class Applier:
 
     async def _make_way(self, change: Change, resource: Resource, done: Applied) -> None:
         """Delete what cannot be changed in place. That it is missing then, the next look sees."""
-        assert change.live is not None
-        with contextlib.suppress(NotFound):
-            await self.kube.delete(_ref(change, resource), uid=change.live.uid, propagation="Foreground")
-        done.written.append(change)
-        done.conflicts.append(Conflict(f"{change.manifest.key} is deleted and made again"))
+        if change.live is not None:
+            with contextlib.suppress(NotFound):
+                await self.kube.delete(_ref(change, resource), uid=change.live.uid)
+            done.written.append(change)
+        done.conflicts.append(_being_deleted(change))
 
     async def _applied(self, change: Change, resource: Resource, recompare: Recompare) -> Live:
         """Apply, and make fields that kubectl declares beside us ours first, so that they can go."""
@@ -227,11 +229,12 @@ class Applier:
 
 def _is_immutable(change: Change, error: Exception) -> bool:
     """A field cannot be changed in place, and the object says that it may be made again."""
-    return (
-        change.live is not None
-        and change.options.recreates
-        and any(text in str(error) for text in _IMMUTABLE)
-    )
+    return change.options.recreates and any(text in str(error) for text in _IMMUTABLE)
+
+
+def _being_deleted(change: Change) -> Conflict:
+    """On its way out it still cannot be changed, and its name is taken."""
+    return Conflict(f"{change.manifest.key} is deleted and made again")
 
 
 def _ref(change: Change, resource: Resource) -> Ref:
