@@ -12,6 +12,12 @@ from rollouts.api.analysis import (
     AnalysisTemplateSpec,
     Metric,
 )
+from rollouts.api.experiment_step import (
+    RolloutExperimentAnalysis,
+    RolloutExperimentStep,
+    RolloutExperimentTemplate,
+    SpecRef,
+)
 from rollouts.api.meta import ObjectMeta
 from rollouts.api.parse import parse
 from rollouts.api.rollout import Bake, LabelSelector, RollbackWindow, Rollout, RolloutSpec
@@ -46,6 +52,20 @@ def pause(
 
 def analyse(*templates: str) -> CanaryStep:
     return CanaryStep(analysis=analysis(*templates))
+
+
+def experiment(*names: str, analyses: tuple[str, ...] = (), **fields: Any) -> CanaryStep:
+    """Pods of both sides: `canary` and whatever else there is of stable."""
+    sides = {"canary": SpecRef.CANARY}
+    step = RolloutExperimentStep(
+        templates=tuple(
+            RolloutExperimentTemplate(name, sides.get(name, SpecRef.STABLE))
+            for name in names or ("baseline", "canary")
+        ),
+        analyses=tuple(RolloutExperimentAnalysis(name, name) for name in analyses),
+        **fields,
+    )
+    return CanaryStep(experiment=step)
 
 
 def analysis(*templates: str, args: tuple[AnalysisRunArgument, ...] = ()) -> RolloutAnalysis:

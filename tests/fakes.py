@@ -76,6 +76,9 @@ class FakeCluster(Cluster):
         verdict = MetricVerdict("success-rate", value, "result[0] >= 0.95") if value else None
         self.runs[name] = replace(self.runs[name], phase=phase, message=message, decided_by=verdict)
 
+    def finish_experiment(self, name: str, phase: AnalysisPhase, message: str = "") -> None:
+        self.experiments[name] = replace(self.experiments[name], phase=phase, message=message)
+
     # answers
 
     def size(self, version: str) -> int:

@@ -31,6 +31,7 @@ class PauseReason(StrEnum):
     CANARY_PAUSE_STEP = "CanaryPauseStep"
     BLUE_GREEN_PAUSE = "BlueGreenPause"
     INCONCLUSIVE_ANALYSIS = "InconclusiveAnalysisRun"
+    INCONCLUSIVE_EXPERIMENT = "InconclusiveExperiment"
     WEBHOOK_GATE = "WebhookGate"
 
 
@@ -87,6 +88,7 @@ class CanaryStatus:
     current_background_analysis_run_status: Annotated[
         RolloutAnalysisRunStatus | None, Field("AnalysisRun beside the steps.")
     ] = None
+    current_experiment: Annotated[str, Field("Name of the Experiment of the current step.")] = ""
     weights: Annotated[TrafficWeights | None, Field("Shares as they are now.")] = None
     router_error: Annotated[str, Field("Why a router cannot do what it should.")] = ""
 
@@ -138,8 +140,8 @@ class AbortReason:
     reason: Annotated[
         str,
         Field(
-            "Aborted, AnalysisFailed, AnalysisError, WebhookFailed, WebhookRollback, PauseTimeout or "
-            "ProgressDeadlineExceeded."
+            "Aborted, AnalysisFailed, AnalysisError, ExperimentFailed, ExperimentError, WebhookFailed, "
+            "WebhookRollback, PauseTimeout or ProgressDeadlineExceeded."
         ),
     ]
     message: Annotated[str, Field("One sentence: what happened.")]
@@ -148,6 +150,7 @@ class AbortReason:
     pod_template_hash: Annotated[str, Field("Pod template hash that was aborted.")] = ""
     step: Annotated[int | None, Field("Index of the step (from 0) at which it happened.", shown=True)] = None
     analysis_run: Annotated[str, Field("AnalysisRun that decided.")] = ""
+    experiment: Annotated[str, Field("Experiment that decided.")] = ""
     webhook: Annotated[str, Field("Webhook that decided.")] = ""
     metric: Annotated[str, Field("Metric that decided.")] = ""
     value: Annotated[str, Field("Its last value.")] = ""

@@ -5,8 +5,7 @@ Part of the Rollout kind (`rollouts.api.rollout`). Decides nothing; `rollouts.de
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -18,6 +17,8 @@ from rollouts.api.analysis import (
     DryRun,
     MeasurementRetention,
 )
+from rollouts.api.experiment_step import RolloutExperimentStep
+from rollouts.api.podmetadata import PodTemplateMetadata as PodTemplateMetadata  # noqa: PLC0414 - part of this vocabulary
 from rollouts.api.schema import Field, IntOrString, Rule
 from rollouts.api.traffic import SetCanaryScale, SetHeaderRoute, SetMirrorRoute, TrafficRouting
 from rollouts.api.webhook import Webhook
@@ -86,9 +87,9 @@ class CanaryStep:
     RULES = (
         Rule(
             "[has(self.setWeight), has(self.pause), has(self.analysis), has(self.setCanaryScale),"
-            " has(self.setHeaderRoute), has(self.setMirrorRoute)].exists_one(x, x)",
+            " has(self.setHeaderRoute), has(self.setMirrorRoute), has(self.experiment)].exists_one(x, x)",
             "a step has exactly one of setWeight, pause, analysis, setCanaryScale, setHeaderRoute,"
-            " setMirrorRoute",
+            " setMirrorRoute, experiment",
         ),
     )
 
@@ -115,14 +116,10 @@ class CanaryStep:
     set_mirror_route: Annotated[
         SetMirrorRoute | None, Field("Copy requests to the canary. Needs trafficRouting.")
     ] = None
-
-
-@dataclass(frozen=True, slots=True)
-class PodTemplateMetadata:
-    """Labels and annotations that pods carry while they have a role."""
-
-    labels: Annotated[Mapping[str, str], Field("Labels of the pods.")] = field(default_factory=dict)
-    annotations: Annotated[Mapping[str, str], Field("Annotations of the pods.")] = field(default_factory=dict)
+    experiment: Annotated[
+        RolloutExperimentStep | None,
+        Field("Run pods of both versions side by side and go on only when the Experiment is Successful."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,11 @@ def _step_text(step: Any) -> str:
     if "analysis" in step:
         templates = dig(step, "analysis", "templates") or ()
         return "analysis " + ", ".join(str(dig(t, "templateName")) for t in templates)
+    if "experiment" in step:
+        versions = dig(step, "experiment", "templates") or ()
+        length = dig(step, "experiment", "duration")
+        named = ", ".join(str(dig(t, "name")) for t in versions)
+        return f"experiment {named}" + (f" for {length}" if length else "")
     return ", ".join(step) or "empty step"
 
 

@@ -28,7 +28,7 @@ from rollouts.api.meta import APPLICATION_GROUP, DEFAULT_GROUP, ObjectMeta
 from rollouts.api.rollout import Rollout, RolloutSpec
 from rollouts.api.traffic import Feature
 from rollouts.cli.facts import dig
-from rollouts.delivery import explain, rolling, validate, view, workload
+from rollouts.delivery import experiment_step, explain, rolling, validate, view, workload
 from rollouts.delivery.experiments import analyses as experiment_analyses
 from rollouts.delivery.experiments import explain as experiments_in_words
 from rollouts.delivery.experiments import validate as experiments
@@ -353,7 +353,8 @@ def _any_template(ref: AnalysisTemplateRef) -> AnalysisTemplateSpec:
 
 def references(spec: RolloutSpec) -> Iterator[AnalysisTemplateRef]:
     """The templates that a Rollout names."""
-    return (ref for analysis in rolling.analyses(spec) for ref in analysis.templates)
+    yield from (ref for analysis in rolling.analyses(spec) for ref in analysis.templates)
+    yield from experiment_step.references(spec)
 
 
 def _finding(manifest: Manifest, path: str, problem: str) -> Finding:

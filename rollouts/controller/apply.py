@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from rollouts.api import injected, podtemplate
+from rollouts.api.experiment_step import SpecRef
 from rollouts.api.meta import Names, ObjectMeta
 from rollouts.api.parse import dump
 from rollouts.api.rollout import Rollout
@@ -22,6 +23,7 @@ from rollouts.controller import bodies
 from rollouts.controller.cache import Key, Store
 from rollouts.controller.configs import Configs
 from rollouts.controller.events import Recorder
+from rollouts.controller.experiments import bodies as experiment_bodies
 from rollouts.controller.observe import Stores
 from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.routes import Routes
@@ -30,9 +32,11 @@ from rollouts.controller.writes import Checkpoint, Writer, merge_difference, no_
 from rollouts.delivery.actions import (
     CopyConfig,
     CreateAnalysisRun,
+    CreateExperiment,
     CreateReplicaSet,
     DeleteAnalysisRun,
     DeleteConfigCopy,
+    DeleteExperiment,
     DeleteReplicaSet,
     EvictPod,
     PatchPod,
@@ -42,6 +46,7 @@ from rollouts.delivery.actions import (
     SetWeights,
     SwitchService,
     TerminateAnalysisRun,
+    TerminateExperiment,
     Write,
 )
 from rollouts.errors import Conflict, NotFound, Rejected, Transient
@@ -142,7 +147,7 @@ class Applier:
         finally:
             await self.workloads.look_again(ref)
 
-    async def _act(  # noqa: C901, PLR0911 - one arm an action
+    async def _act(  # noqa: C901, PLR0911, PLR0912 - one arm an action
         self, known: KnownRollout, action: Write
     ) -> None:
         stores, metadata = self.stores, known.rollout.metadata
@@ -177,6 +182,15 @@ class Applier:
                 return await self._delete(stores.runs, metadata, action)
             case PatchPod():
                 return await self._patch_pod(metadata, action)
+            case CreateExperiment():
+                return await self._create_experiment(known.rollout, action)
+            case TerminateExperiment():
+                key = Key(metadata.namespace, action.name)
+                patch = {"metadata": {"uid": action.uid}, "spec": {"terminate": True}}
+                await self.writer.patch(stores.experiments, key, patch)
+                return None
+            case DeleteExperiment():
+                return await self._delete(stores.experiments, metadata, action)
             case ScaleWorkload():
                 return await self._scale(metadata, action)
             case EvictPod():
@@ -198,16 +212,30 @@ class Applier:
             raise PodsRefused(str(e)) from e
 
     async def _create_analysis_run(self, rollout: Rollout, action: CreateAnalysisRun) -> None:
-        store = self.stores.runs
+        body = bodies.analysis_run(action, rollout, self.names, self.instance_id)
+        await self._create_once(self.stores.runs, rollout.metadata, body)
+
+    async def _create_experiment(self, rollout: Rollout, action: CreateExperiment) -> None:
+        """From the pods as the API server has them: stable's template is nowhere else."""
+        sets, namespace = self.stores.replica_sets, rollout.metadata.namespace
+        sources = {
+            SpecRef.CANARY: await self.writer.kube.get(sets.ref(Key(namespace, action.canary_set))),
+            SpecRef.STABLE: await self.writer.kube.get(sets.ref(Key(namespace, action.stable_set))),
+        }
+        body = experiment_bodies.experiment(action, rollout, sources, self.names, self.instance_id)
+        await self._create_once(self.stores.experiments, rollout.metadata, body)
+
+    async def _create_once(self, store: Store[Any], rollout: ObjectMeta, body: Mapping[str, Any]) -> None:
+        """The name says what it is for: what is ours and has it is it."""
+        name = body["metadata"]["name"]
         try:
-            body = bodies.analysis_run(action, rollout, self.names, self.instance_id)
             await self.writer.create(store, body)
         except Conflict:
-            found = await self._existing(store, rollout.metadata, action.name)
-            if not _is_ours(found, rollout.metadata):
+            found = await self._existing(store, rollout, name)
+            if not _is_ours(found, rollout):
                 raise Rejected(
-                    f"AnalysisRun {rollout.metadata.namespace}/{action.name} exists and belongs to "
-                    f"somebody else; delete it, or rename Rollout {rollout.metadata.name}"
+                    f"{body['kind']} {rollout.namespace}/{name} exists and belongs to "
+                    f"somebody else; delete it, or rename Rollout {rollout.name}"
                 ) from None
             self.writer.saw(store, found)
 
@@ -220,7 +248,10 @@ class Applier:
         return found
 
     async def _delete(
-        self, store: Store[Any], metadata: ObjectMeta, action: DeleteReplicaSet | DeleteAnalysisRun
+        self,
+        store: Store[Any],
+        metadata: ObjectMeta,
+        action: DeleteReplicaSet | DeleteAnalysisRun | DeleteExperiment,
     ) -> None:
         record = store.get(Key(metadata.namespace, action.name))
         if record and record.uid == action.uid:

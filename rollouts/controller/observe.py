@@ -19,7 +19,7 @@ from rollouts.controller.experiments.records import KnownExperiment
 from rollouts.controller.links import Links
 from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.runs import KnownRun
-from rollouts.delivery import configs, rolling, snapshot
+from rollouts.delivery import configs, experiment_step, rolling, snapshot
 from rollouts.delivery import workload as workloads
 from rollouts.delivery.snapshot import Snapshot
 from rollouts.errors import SpecError
@@ -72,6 +72,7 @@ def observe(
         services=dict(_services(stores, key, rollout.spec)),
         rivals=dict(_rivals(stores, key, rollout.spec)),
         analysis_runs=tuple(r.value.view for r in stores.runs.owned_by(record.uid)),
+        experiments=tuple(r.value.view for r in stores.experiments.owned_by(record.uid)),
         templates=_templates(stores, key.namespace, rollout.spec),
         fast_rollback=vouched == known.template.digest,
     )
@@ -189,4 +190,5 @@ def template_key(ref: AnalysisTemplateRef, namespace: str) -> Key:
 
 
 def _references(spec: RolloutSpec) -> Iterator[AnalysisTemplateRef]:
-    return (ref for analysis in rolling.analyses(spec) for ref in analysis.templates)
+    yield from (ref for analysis in rolling.analyses(spec) for ref in analysis.templates)
+    yield from experiment_step.references(spec)

@@ -21,6 +21,7 @@ from rollouts.controller.cache import Change, Key, Store
 from rollouts.controller.configs import Configs
 from rollouts.controller.events import Recorder
 from rollouts.controller.experiments import records as records_of_experiments
+from rollouts.controller.experiments.records import KnownExperiment
 from rollouts.controller.jobs import Jobs
 from rollouts.controller.links import Links
 from rollouts.controller.loop import Controller
@@ -187,6 +188,7 @@ class _Bell:
         self.stores.replica_sets.listen(self._replica_set)
         self.stores.services.listen(self._service)
         self.stores.runs.listen(self._run)
+        self.stores.experiments.listen(self._experiment)
         self.stores.templates.listen(self._template)
         self.stores.cluster_templates.listen(self._template)
 
@@ -220,11 +222,19 @@ class _Bell:
         if change.origin != reconcile.ORIGIN and runs.verdict(change.old) != runs.verdict(change.new):
             self._ring_owners(change)
 
+    def _experiment(self, change: Change[KnownExperiment]) -> None:
+        """A Rollout looks at verdicts; how the pods of an Experiment come up does not ring it."""
+        before, after = (record and (record.uid, record.value.view) for record in (change.old, change.new))
+        if change.origin != reconcile.ORIGIN and before != after:
+            self._ring_owners(change)
+
     def _template(self, change: Change[AnalysisTemplateSpec | SpecError]) -> None:
         for key in self.templates_named.sources(change.key):
             self.rollouts.add(key)
 
-    def _ring_owners(self, change: Change[snapshot.ReplicaSet] | Change[KnownRun]) -> None:
+    def _ring_owners(
+        self, change: Change[snapshot.ReplicaSet] | Change[KnownRun] | Change[KnownExperiment]
+    ) -> None:
         """An owner of another kind may have the same name; one that is not known yet rings itself when it comes."""
         for record in (change.old, change.new):
             key = Key(change.key.namespace, record.owner_name) if record and record.owner_uid else None

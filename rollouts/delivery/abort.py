@@ -12,7 +12,18 @@ from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
 from rollouts.api.parse import format_duration
 from rollouts.api.rollout_status import AbortReason, RolloutAnalysisRunStatus, RolloutStatus
-from rollouts.delivery import canary, declared, events, phase, progress, runs, timeout, view, webhooks
+from rollouts.delivery import (
+    canary,
+    declared,
+    events,
+    experiment_step,
+    phase,
+    progress,
+    runs,
+    timeout,
+    view,
+    webhooks,
+)
 from rollouts.delivery.sets import available
 from rollouts.delivery.snapshot import MetricVerdict
 from rollouts.delivery.view import Draft, Mode, View
@@ -32,6 +43,7 @@ def decided(seen: View, draft: Draft) -> Draft:
         _by_person(seen, status)
         or _by_webhook(seen, status)
         or _by_analysis(seen, status)
+        or _by_experiment(seen, status)
         or _by_timeout(seen, status)
         or _by_deadline(seen, status)
     )
@@ -69,6 +81,15 @@ def _by_analysis(seen: View, status: RolloutStatus) -> AbortReason | None:
             return reason
         return replace(reason, metric=verdict.name, value=verdict.value, threshold=verdict.condition)
     return None
+
+
+def _by_experiment(seen: View, status: RolloutStatus) -> AbortReason | None:
+    verdict = experiment_step.verdict(seen, status)
+    experiment = experiment_step.observed(seen, status)
+    if experiment is None or verdict not in (AnalysisPhase.FAILED, AnalysisPhase.ERROR):
+        return None
+    because = f"Experiment {experiment.name} is {verdict}: {experiment.message or 'no message'}"
+    return replace(_reason(seen, status, f"Experiment{verdict}", because), experiment=experiment.name)
 
 
 def _verdict(slot: runs.Slot, run: RolloutAnalysisRunStatus, verdict: MetricVerdict | None) -> str:

@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from rollouts.api.analysis import AnalysisRunSpec
+from rollouts.api.experiment import ExperimentAnalysis
+from rollouts.api.experiment_step import RolloutExperimentStep
 from rollouts.api.meta import Reason
 from rollouts.api.rollout_status import RolloutDuration, RolloutStatus
 from rollouts.api.strategy import PodTemplateMetadata
@@ -123,6 +125,31 @@ class DeleteAnalysisRun:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateExperiment:
+    """Create an Experiment from the pods of two sets: AlreadyExists with our uid is success."""
+
+    name: str
+    step: RolloutExperimentStep
+    analyses: tuple[ExperimentAnalysis, ...]
+    canary_set: str
+    stable_set: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateExperiment:
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteExperiment:
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class EvictPod:
     """Evict through the eviction API, so that PodDisruptionBudgets hold."""
 
@@ -166,6 +193,9 @@ Write = (
     | CreateAnalysisRun
     | TerminateAnalysisRun
     | DeleteAnalysisRun
+    | CreateExperiment
+    | TerminateExperiment
+    | DeleteExperiment
     | EvictPod
     | CopyConfig
     | DeleteConfigCopy

@@ -12,11 +12,11 @@ from rollouts.api.rollout_status import PauseReason, RolloutStatus
 from rollouts.api.strategy import CanaryStep, CanaryStrategy
 from rollouts.api.traffic import SetCanaryScale
 from rollouts.api.webhook import WebhookType
-from rollouts.delivery import replicas, routed, runs, view, webhooks, weights
+from rollouts.delivery import experiment_step, replicas, routed, runs, view, webhooks, weights
 from rollouts.delivery.events import StepCompleted
 from rollouts.delivery.replicas import Pair
 from rollouts.delivery.sets import Sets
-from rollouts.delivery.steps import Analyse, Ask, Grow, Steer, Step, Wait, Weigh, take
+from rollouts.delivery.steps import Analyse, Ask, Conduct, Grow, Steer, Step, Wait, Weigh, take
 from rollouts.delivery.view import Draft, Mode, View
 
 
@@ -87,11 +87,13 @@ def _proving(seen: View, step: Step) -> Step:
     is_timed = isinstance(step, Wait) and step.duration is not None
     if is_timed and seen.canary is not None and seen.canary.analysis is not None:
         return step
-    return Grow(seen.replicas) if isinstance(step, Weigh | Steer | Wait) else step
+    return Grow(seen.replicas) if isinstance(step, Weigh | Steer | Wait | Conduct) else step
 
 
 def compiled(seen: View, index: int) -> Step:
     step = seen.steps[index]
+    if step.experiment is not None:
+        return Conduct(index)
     if seen.routing is not None and step.pause is None and step.analysis is None:
         return Steer(weighs=step.set_weight is not None)
     if step.set_weight is not None:
@@ -116,7 +118,7 @@ def text(step: CanaryStep) -> str:
         return f"setHeaderRoute {step.set_header_route.name}"
     if step.set_mirror_route is not None:
         return f"setMirrorRoute {step.set_mirror_route.name}"
-    return "analysis"
+    return "experiment" if step.experiment is not None else "analysis"
 
 
 def _scale_text(scale: SetCanaryScale) -> str:
@@ -141,7 +143,7 @@ def _held(seen: View) -> Sets:
 
 def _completed(seen: View, before: Draft, after: Draft, index: int) -> Draft:
     told = StepCompleted(index + 1, len(seen.steps), text(seen.steps[index]))
-    status = runs.record(after.status, runs.RunType.STEP, None)
+    status = experiment_step.left(runs.record(after.status, runs.RunType.STEP, None))
     status = replace(status, current_step_index=index + 1, current_step_started_at=seen.now)
     status = webhooks.entering(seen, status)
     new = after.events[len(before.events) :]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec, Metric
+from rollouts.api.experiment_step import RolloutExperimentStep
 from rollouts.api.rollout import RolloutSpec
 from rollouts.api.schema import TemplatedDuration
 from rollouts.api.strategy import (
@@ -65,7 +66,8 @@ def words(span: timedelta) -> str:
 
 def _canary(spec: RolloutSpec, canary: CanaryStrategy, templates: Templates) -> Explanation:
     waits = [*(f"at step {number}" for number in _endless(canary.steps)), *_gates(canary.webhooks)]
-    passed = [_length(step, templates) for step in canary.steps]
+    ready = timedelta(seconds=spec.min_ready_seconds)
+    passed = [_length(step, templates, ready) for step in canary.steps]
     growth = _growth(spec, [pair.canary for pair in _pairs(spec, canary)])
     earliest = sum(passed, growth)
     # a step that leaves stable no pods serves everybody, long before the rest of the steps is over
@@ -91,12 +93,12 @@ def _blue_green(spec: RolloutSpec, strategy: BlueGreenStrategy, templates: Templ
     automatic = strategy.auto_promotion_seconds if strategy.auto_promotion_enabled else 0
     earliest = _growth(spec, [_preview(spec, strategy)]) + timedelta(seconds=automatic)
     if before is not None:
-        earliest += _shortest(_metrics(before, templates))
+        earliest += _shortest(_metrics(before.templates, templates))
     notes = list(_held(spec))
     if timeout is not None:
         notes.append(_limited("before the switch", timeout, strategy.on_promotion_timeout))
     if after is not None:
-        shortest = _shortest(_metrics(after, templates))
+        shortest = _shortest(_metrics(after.templates, templates))
         notes.append(f"is analysed for {words(shortest)} at least after the switch")
     notes.extend(_baked(spec, templates))
     return Explanation(earliest, tuple(waits), tuple(notes), goal="switches users over")
@@ -122,7 +124,7 @@ def _held(spec: RolloutSpec) -> Iterator[str]:
 def _baked(spec: RolloutSpec, templates: Templates) -> Iterator[str]:
     if spec.bake is not None:
         analysis = spec.bake.analysis
-        analysed = _shortest(_metrics(analysis, templates)) if analysis else _NONE
+        analysed = _shortest(_metrics(analysis.templates, templates)) if analysis else _NONE
         length = max(spec.bake.duration or _NONE, analysed)
         yield f"bakes for {words(length)} at least after that, and can still go back"
     if spec.analyze_initial_deploy:
@@ -131,11 +133,14 @@ def _baked(spec: RolloutSpec, templates: Templates) -> Iterator[str]:
 
 def _endless(steps: Iterable[CanaryStep]) -> list[int]:
     """Numbers (from 1) of the steps at which only a person goes on; validate admits no analysis without end."""
-    return [
-        i
-        for i, step in enumerate(steps, start=1)
-        if step.pause and step.pause.duration is None and step.pause.timeout is None
-    ]
+    return [i for i, step in enumerate(steps, start=1) if _is_endless(step)]
+
+
+def _is_endless(step: CanaryStep) -> bool:
+    if step.experiment is not None:
+        required = any(analysis.required_for_completion for analysis in step.experiment.analyses)
+        return step.experiment.duration is None and not required
+    return step.pause is not None and step.pause.duration is None and step.pause.timeout is None
 
 
 def _patient(steps: Iterable[CanaryStep]) -> Iterator[str]:
@@ -150,10 +155,20 @@ def _limited(where: str, timeout: timedelta, then: OnTimeout) -> str:
     return f"waits for somebody {where} for {words(timeout)}, then {end}"
 
 
-def _length(step: CanaryStep, templates: Templates) -> timedelta:
+def _length(step: CanaryStep, templates: Templates, ready: timedelta) -> timedelta:
     if step.pause is not None:
         return step.pause.duration or _NONE
-    return _shortest(_metrics(step.analysis, templates)) if step.analysis else _NONE
+    if step.experiment is not None:
+        return ready + _conducted(step.experiment, templates)
+    return _shortest(_metrics(step.analysis.templates, templates)) if step.analysis else _NONE
+
+
+def _conducted(step: RolloutExperimentStep, templates: Templates) -> timedelta:
+    """How long an Experiment takes whose pods are available at once."""
+    required = [analysis.ref for analysis in step.analyses if analysis.required_for_completion]
+    if not required:
+        return step.duration or _NONE
+    return max(_shortest(_metrics((ref,), templates)) for ref in required)
 
 
 def _growth(spec: RolloutSpec, counts: Iterable[int]) -> timedelta:
@@ -199,9 +214,9 @@ def _preview(spec: RolloutSpec, strategy: BlueGreenStrategy) -> int:
     return spec.replicas if count is None else count
 
 
-def _metrics(analysis: RolloutAnalysis, templates: Templates) -> tuple[Metric, ...]:
+def _metrics(named: tuple[AnalysisTemplateRef, ...], templates: Templates) -> tuple[Metric, ...]:
     """Of the templates that are named and those that they name, each once."""
-    refs = list(dict.fromkeys(analysis.templates))
+    refs = list(dict.fromkeys(named))
     for ref in refs:  # grows while we go
         refs.extend(inner for inner in templates[ref].templates if inner not in refs)
     return tuple(metric for ref in refs for metric in templates[ref].metrics)
@@ -240,7 +255,7 @@ def _beside(
     """The analysis beside the steps; one that comes too late is told."""
     names = ", ".join(ref.template_name for ref in analysis.templates)
     told = f"is analysed by {names} from step {start + 1} on"
-    first = min((_time(m.initial_delay) for m in _metrics(analysis, templates)), default=_NONE)
+    first = min((_time(m.initial_delay) for m in _metrics(analysis.templates, templates)), default=_NONE)
     if ended and first > left:
         told += f", but its first measurement after {words(first)} may come too late"
     return told

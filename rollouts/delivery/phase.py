@@ -12,9 +12,21 @@ from dataclasses import replace
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
 from rollouts.api.rollout_status import CanaryStatus, PauseCondition, PauseReason, RolloutStatus
-from rollouts.delivery import broken, duration, events, progress, queueing, runs, view, webhooks
+from rollouts.delivery import (
+    broken,
+    duration,
+    events,
+    experiment_step,
+    progress,
+    queueing,
+    runs,
+    view,
+    webhooks,
+)
 from rollouts.delivery.view import Draft, Mode, View
 
+DOUBTS = (PauseReason.INCONCLUSIVE_ANALYSIS, PauseReason.INCONCLUSIVE_EXPERIMENT)
+"""Pauses that hold the update wherever it stands."""
 _STEPS_COUNT = (Mode.STEPPING, Mode.PROVING, Mode.ABORTED)
 
 
@@ -33,18 +45,21 @@ def begin(seen: View) -> Draft:
 
 
 def doubt(seen: View, draft: Draft) -> Draft:
-    """An inconclusive analysis waits for a person; when the person says go on, it is run again."""
+    """An inconclusive analysis or Experiment waits for a person; when the person says go on, it is run again."""
     status = draft.status
     unclear = [
         slot for slot in judged(seen, status) if _phase(seen, status, slot) is AnalysisPhase.INCONCLUSIVE
     ]
-    if not unclear or view.pause(status, PauseReason.INCONCLUSIVE_ANALYSIS):
+    experiment = experiment_step.verdict(seen, status) is AnalysisPhase.INCONCLUSIVE
+    reason = PauseReason.INCONCLUSIVE_ANALYSIS if unclear else PauseReason.INCONCLUSIVE_EXPERIMENT
+    if not (unclear or experiment) or any(p.reason in DOUBTS for p in status.pause_conditions):
         return draft
     if status.controller_pause and not status.pause_conditions:
         for slot in unclear:
             status = runs.record(status, slot.type, None)
+        status = experiment_step.left(status) if experiment else status
         return draft.to(replace(status, attempt=status.attempt + 1))
-    pause = PauseCondition(PauseReason.INCONCLUSIVE_ANALYSIS, seen.now)
+    pause = PauseCondition(reason, seen.now)
     status = replace(status, pause_conditions=(*status.pause_conditions, pause), controller_pause=True)
     told = f"Revision {seen.revision} paused until somebody promotes or aborts ({pause.reason})"
     return draft.to(status, events.normal(Reason.PAUSED, told))
@@ -187,7 +202,7 @@ def skipped_to(seen: View, status: RolloutStatus, index: int | None) -> RolloutS
     """A person has moved the index (or a new version of the controller reads an old status)."""
     if status.step:
         status = replace(status, pause_conditions=(), controller_pause=False)
-        status = runs.record(status, runs.RunType.STEP, None)
+        status = experiment_step.left(runs.record(status, runs.RunType.STEP, None))
     status = replace(
         status, current_step_index=index, current_step_started_at=seen.now, best_available=0, bake=None
     )

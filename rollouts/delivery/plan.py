@@ -13,7 +13,7 @@ from datetime import datetime
 
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
-from rollouts.api.rollout_status import CanaryStatus, PauseReason, RolloutAnalysisRunStatus, RolloutStatus
+from rollouts.api.rollout_status import CanaryStatus, RolloutAnalysisRunStatus, RolloutStatus
 from rollouts.delivery import (
     abort,
     bake,
@@ -24,6 +24,7 @@ from rollouts.delivery import (
     declared,
     duration,
     events,
+    experiment_step,
     notes,
     phase,
     podmetadata,
@@ -41,11 +42,11 @@ from rollouts.delivery import (
     weights,
     workload,
 )
-from rollouts.delivery.actions import Action, Plan, WebhookCall
+from rollouts.delivery.actions import Action, CreateExperiment, Plan, WebhookCall
 from rollouts.delivery.bake import Baking
 from rollouts.delivery.sets import Sets
 from rollouts.delivery.snapshot import ReplicaSet, Snapshot
-from rollouts.delivery.steps import Analyse, Ask, Step, Wait
+from rollouts.delivery.steps import Analyse, Ask, Conduct, Step, Wait
 from rollouts.delivery.view import Draft, Mode, View
 
 invalid = status.invalid
@@ -119,7 +120,7 @@ def _walked(seen: View, draft: Draft, planned: Sets) -> tuple[Draft, Step | None
 
 def _may_go_on(seen: View, now: RolloutStatus) -> bool:
     under_way = view.mode(seen, now) not in (Mode.ABORTED, Mode.PROMOTED)
-    doubtful = view.pause(now, PauseReason.INCONCLUSIVE_ANALYSIS) is not None
+    doubtful = any(pause.reason in phase.DOUBTS for pause in now.pause_conditions)
     waits = doubtful or view.is_held(seen, now) or view.is_queued(seen, now)
     return under_way and not (now.abort or waits)
 
@@ -242,6 +243,23 @@ def _refreshed(seen: View, now: RolloutStatus) -> RolloutStatus:
     return now
 
 
+def _conducted(
+    seen: View, draft: Draft, blocked_on: Step | Baking | None
+) -> tuple[Draft, tuple[CreateExperiment, ...]]:
+    """The Experiment that starts now, or goes on."""
+    now = draft.status
+    if experiment_step.current(seen, now) is None:
+        return draft.to(experiment_step.left(now)), ()
+    if not isinstance(blocked_on, Conduct) or not _may_go_on(seen, now):
+        return draft, ()
+    draft = draft.to(experiment_step.entered(seen, now, blocked_on.index))
+    if experiment_step.observed(seen, now) is not None or blocked_on.index != now.current_step_index:
+        return draft, ()
+    started = experiment_step.create(seen, now, blocked_on.index)
+    told = f"Created Experiment {started.name} (step {blocked_on.index + 1} of {len(seen.steps)})"
+    return draft.to(draft.status, events.normal(Reason.EXPERIMENT_CREATED, told)), (started,)
+
+
 def _assembled(
     seen: View,
     draft: Draft,
@@ -250,6 +268,7 @@ def _assembled(
     late: tuple[Action, ...],
 ) -> Plan:
     draft, started = _analysed(seen, draft, blocked_on)
+    draft, conducted = _conducted(seen, draft, blocked_on)
     now = draft.status
     waits = view.is_held(seen, now) or view.is_queued(seen, now)
     creates = not waits and view.mode(seen, now) is not Mode.ABORTED
@@ -259,6 +278,7 @@ def _assembled(
     outdated = changes.outdated(seen, planned)
     actions: tuple[Action, ...] = (
         *runs.terminated(seen, waited_for),
+        *experiment_step.terminated(seen, now),
         *(configs.missing(seen) if creates else ()),
         *resized.up,
         *switched,
@@ -266,9 +286,11 @@ def _assembled(
         *resized.late,
         *workload.scaled(seen, now),
         *started,
+        *conducted,
         *outdated,
         *configs.unused(seen, [action.name for action in outdated]),
         *runs.outlived(seen, now),
+        *experiment_step.outlived(seen, now),
         *late,  # what may be slow or refused
     )
     told = [fact for switch in switched if (fact := services.told(seen, switch))]
@@ -289,7 +311,7 @@ def _asked(
 
 
 def _waits_for_pods(now: RolloutStatus, blocked_on: Step | Baking | None) -> bool:
-    return not isinstance(blocked_on, Wait | Analyse | Ask | Baking) and not (
+    return not isinstance(blocked_on, Wait | Analyse | Conduct | Ask | Baking) and not (
         now.pause_conditions or now.queued_at
     )
 

@@ -218,6 +218,7 @@ class Snapshot:
     services: Mapping[str, Service | None] = field(default_factory=dict)
     rivals: Mapping[str, str] = field(default_factory=dict)
     analysis_runs: tuple[AnalysisRun, ...] = ()
+    experiments: tuple[Experiment, ...] = ()
     templates: Mapping[AnalysisTemplateRef, AnalysisTemplateSpec | None] = field(default_factory=dict)
     fast_rollback: bool = False
     """The Git half vouches for this pod template (`Names.fast_rollback_annotation` equals its digest)."""

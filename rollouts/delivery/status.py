@@ -338,14 +338,16 @@ def _waits_after_pods(seen: View, status: RolloutStatus) -> str:
         return bake.text(seen, status) if seen.enough(seen.replicas) else ""
     run = _blocking_run(status)
     if run is not None:
-        return _waits_for_run(seen, status, run)
+        return _waits_for_that(seen, status, f"AnalysisRun {run.name}")
+    if status.canary.current_experiment:
+        return _waits_for_that(seen, status, f"Experiment {status.canary.current_experiment}")
     return "waiting for the answer of a webhook" if status.gated else ""
 
 
-def _waits_for_run(seen: View, status: RolloutStatus, run: RolloutAnalysisRunStatus) -> str:
+def _waits_for_that(seen: View, status: RolloutStatus, what: str) -> str:
     index = status.current_step_index
     step = "" if index is None or index >= len(seen.steps) else f"step {index + 1} of {len(seen.steps)}: "
-    waits = f"{step}waiting for AnalysisRun {run.name}"
+    waits = f"{step}waiting for {what}"
     if seen.names.group != DEFAULT_GROUP and status.updated_replicas < seen.replicas:
         return f"{_MORE_REPLICAS}; {waits}"  # begins as tools around Argo Rollouts know it
     return waits

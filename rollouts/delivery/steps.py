@@ -16,7 +16,7 @@ from rollouts.api.parse import format_timestamp
 from rollouts.api.rollout_status import PauseCondition, PauseReason
 from rollouts.api.strategy import OnTimeout
 from rollouts.api.webhook import WebhookType
-from rollouts.delivery import broken, events, replicas, routed, runs, view, webhooks
+from rollouts.delivery import broken, events, experiment_step, replicas, routed, runs, view, webhooks
 from rollouts.delivery.sets import Sets, available
 from rollouts.delivery.view import Draft, Mode, View
 
@@ -63,6 +63,13 @@ class Analyse:
 
 
 @dataclass(frozen=True, slots=True)
+class Conduct:
+    """The Experiment of the step with this index is Successful."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """The webhooks of these types have said yes."""
 
@@ -79,7 +86,7 @@ class Switch:
     """The active Service selects the current set."""
 
 
-Step = Weigh | Steer | Grow | Wait | Analyse | Ask | Accept | Switch
+Step = Weigh | Steer | Grow | Wait | Analyse | Conduct | Ask | Accept | Switch
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,10 @@ def take(  # noqa: PLR0911 - one arm a step
             return _wait(seen, draft, step)
         case Analyse(slot):
             return _analyse(seen, draft, slot)
+        case Conduct():
+            return Taken(
+                draft, reached=experiment_step.verdict(seen, draft.status) is AnalysisPhase.SUCCESSFUL
+            )
         case Ask(types):
             return _ask(seen, draft, types)
         case Accept():

@@ -7,16 +7,23 @@ by `plan` before anything else; while there is a fault nothing is touched.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from analysis.errors import AnalysisError
 from rollouts.api.analysis import AnalysisTemplateRef
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
 from rollouts.api.parse import format_duration, model_fields
-from rollouts.api.selector import LabelSelector, LabelSelectorRequirement
 from rollouts.api.strategy import CanaryStep, PodTemplateMetadata
-from rollouts.delivery import declared, rolling, runs, templates, validate_routing, webhooks
+from rollouts.delivery import (
+    declared,
+    experiment_step,
+    rolling,
+    runs,
+    selectors,
+    templates,
+    validate_routing,
+    webhooks,
+)
 from rollouts.delivery.view import View
 from rollouts.errors import SpecError
 
@@ -55,30 +62,7 @@ def _strategy(seen: View) -> Iterator[SpecError]:
 
 
 def _selector(seen: View) -> Iterator[SpecError]:
-    yield from selector_faults(seen.spec.selector, seen.spec.template, "spec")
-
-
-def selector_faults(selector: LabelSelector, template: Mapping[str, Any], path: str) -> Iterator[SpecError]:
-    """A selector must select the pods of the template beside it, and not every pod."""
-    labels = _labels(template)
-    if not selector.match_labels and not selector.match_expressions:
-        yield SpecError(f"{path}.selector", None, "is empty and would select every pod", "set matchLabels")
-    for key, value in selector.match_labels.items():
-        if labels.get(key) != value:
-            yield SpecError(
-                f"{path}.selector.matchLabels.{key}",
-                value,
-                f"does not match the template, where it is {_shown(labels.get(key))}",
-                f"set {path}.template.metadata.labels.{key} to the same value",
-            )
-    for index, term in enumerate(selector.match_expressions):
-        if not _matches(term, labels):
-            yield SpecError(
-                f"{path}.selector.matchExpressions[{index}]",
-                f"{term.key} {term.operator}",
-                "does not match the template's labels",
-                f"correct the expression or {path}.template.metadata.labels",
-            )
+    yield from selectors.faults(seen.spec.selector, seen.spec.template, "spec")
 
 
 def _deadline(seen: View) -> Iterator[SpecError]:
@@ -124,6 +108,7 @@ def _canary(seen: View) -> Iterator[SpecError]:
         )
     for index, step in enumerate(seen.canary.steps):
         yield from _step(step, f"{at}.steps[{index}]", seen.max_weight)
+    yield from experiment_step.faults(seen)
     yield from validate_routing.faults(seen, seen.canary, at)
 
 
@@ -197,7 +182,7 @@ def _services(seen: View) -> Iterator[SpecError]:
         # Whoever manages the Service already goes on; a newcomer must not stop it.
         if rival and service.managed_by != seen.name:
             yield SpecError(path, name, f"Rollout {rival} uses this Service too", "use another Service")
-        labels = _labels(seen.spec.template)
+        labels = selectors.labels_of(seen.spec.template)
         for key, value in service.selector.items():
             if key != POD_TEMPLATE_HASH_LABEL and labels.get(key) != value:
                 yield SpecError(
@@ -247,6 +232,10 @@ def _analyses(seen: View) -> SpecError | None:
         if endless and not _ends_with_others(seen, slot):
             problem = f'metric "{endless}" has an interval and no count and would never end'
             return _in_templates(slot, problem, "give it a count, or use it as background analysis")
+    try:
+        experiment_step.check(seen)
+    except SpecError as error:
+        return error
     return None
 
 
@@ -257,24 +246,3 @@ def _in_templates(slot: runs.Slot, problem: str, remedy: str) -> SpecError:
 
 def _name(refs: tuple[AnalysisTemplateRef, ...]) -> str:
     return ", ".join(ref.template_name for ref in refs)
-
-
-def _labels(template: Mapping[str, Any]) -> Mapping[str, str]:
-    metadata = template.get("metadata") or {}
-    return metadata.get("labels") or {}
-
-
-def _matches(term: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
-    match term.operator:
-        case "In":
-            return labels.get(term.key) in term.values
-        case "NotIn":
-            return labels.get(term.key) not in term.values
-        case "Exists":
-            return term.key in labels
-        case _:
-            return term.key not in labels
-
-
-def _shown(value: str | None) -> str:
-    return "missing" if value is None else f'"{value}"'

@@ -29,6 +29,7 @@ from rollouts.delivery.actions import Plan
 from rollouts.delivery.snapshot import (
     AnalysisRun,
     ExistingCopy,
+    Experiment,
     Pod,
     PodTemplate,
     Service,
@@ -57,6 +58,8 @@ class Cluster:
         self.names = names or Names()
         self.sets: dict[str, SimulatedSet] = {}
         self.runs: dict[str, AnalysisRun] = {}
+        self.experiments: dict[str, Experiment] = {}
+        self.conducted: dict[str, actions.CreateExperiment] = {}
         self.services: dict[str, Service | None] = {
             name: Service(name, f"uid-{name}", "1", selector=rollout.spec.selector.match_labels)
             for name in services
@@ -94,6 +97,7 @@ class Cluster:
             replica_sets=tuple(rs.seen() for rs in self.sets.values()),
             services=dict(self.services),
             analysis_runs=tuple(self.runs.values()),
+            experiments=tuple(self.experiments.values()),
             templates=dict(self.templates),
             fast_rollback=self.fast_rollback,
             pods=self.pods() if due or rolling.recreated(rollout.spec.strategy) else (),
@@ -172,6 +176,12 @@ class Cluster:
                 )
             case actions.DeleteAnalysisRun(name=name):
                 del self.runs[name]
+            case actions.CreateExperiment():
+                self._create_experiment(action)
+            case actions.TerminateExperiment(name=name):
+                self._terminate_experiment(name)
+            case actions.DeleteExperiment(name=name):
+                del self.experiments[name]
             case actions.EvictPod(name=name):
                 self.evict(name)
             case actions.PatchPod():
@@ -206,8 +216,9 @@ class Cluster:
         sets = [
             (rs.seen(), [(p.name, p.available, p.deleting) for p in rs.pods]) for rs in self.sets.values()
         ]
+        owned = dict(self.runs), dict(self.experiments)
         routes = self.routes.state()
-        return sets, dict(self.runs), dict(self.services), dict(self.answers), routes, self.rollout.status
+        return sets, owned, dict(self.services), dict(self.answers), routes, self.rollout.status
 
     # ReplicaSet controller and kubelet
 
@@ -344,6 +355,24 @@ class Cluster:
             replicas=action.replicas,
             generation=found.generation + 1,
             resource_version=str(int(found.resource_version) + 1),
+        )
+
+    def _create_experiment(self, action: actions.CreateExperiment) -> None:
+        if action.name in self.experiments:
+            return  # AlreadyExists with our owner
+        assert action.name not in self.conducted, f"{action.name} was created before"
+        self.conducted[action.name] = action
+        self.experiments[action.name] = Experiment(
+            name=action.name,
+            uid=f"uid-{action.name}",
+            created_at=self.now,
+            pod_template_hash=action.labels[POD_TEMPLATE_HASH_LABEL],
+            phase=AnalysisPhase.PENDING,
+        )
+
+    def _terminate_experiment(self, name: str) -> None:
+        self.experiments[name] = replace(
+            self.experiments[name], terminating=True, phase=AnalysisPhase.SUCCESSFUL, message="terminated"
         )
 
     def _create_run(self, action: actions.CreateAnalysisRun) -> None:

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
+from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names
 from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import Phase
 from rollouts.delivery.actions import Event
+from rollouts.delivery.snapshot import AnalysisRun, Experiment
 from rollouts.simulate.scenario import Scenario
 from rollouts.simulate.world import UPDATE, World
 
@@ -43,7 +44,7 @@ class Moment:
     step: str
     pods: tuple[Pods, ...]
     analyses: Mapping[str, str]
-    """Phase of each AnalysisRun."""
+    """Phase of each AnalysisRun, and of each Experiment."""
     events: tuple[Event, ...] = field(default=())
 
     def weight(self, revision: int) -> int:
@@ -140,9 +141,13 @@ def _moment(world: World) -> Moment:
         message=status.message,
         step=status.step,
         pods=_pods(world),
-        analyses={name: run.phase.value for name, run in world.runs.items()},
+        analyses={**_phases(world.runs), **_phases(world.experiments)},
         events=events,
     )
+
+
+def _phases(things: Mapping[str, AnalysisRun] | Mapping[str, Experiment]) -> Mapping[str, str]:
+    return {name: (thing.phase or AnalysisPhase.PENDING).value for name, thing in things.items()}
 
 
 def _differs(before: Moment, after: Moment) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from analysis.errors import AnalysisError
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
+from rollouts.api.experiment_step import SpecRef
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names
 from rollouts.api.podtemplate import pod_template_hash
 from rollouts.api.rollout import Rollout
@@ -19,8 +20,9 @@ from rollouts.api.rollout_status import PauseReason, Phase
 from rollouts.api.webhook import Webhook, WebhookType
 from rollouts.delivery import actions, webhooks
 from rollouts.delivery.actions import Plan
-from rollouts.simulate import autoscaler, lives, measuring
+from rollouts.simulate import autoscaler, conducting, lives, measuring
 from rollouts.simulate.cluster import Cluster
+from rollouts.simulate.conducting import Conducted, Life
 from rollouts.simulate.pods import SimulatedPod
 from rollouts.simulate.scenario import Action, Deed, PodBehaviour, Scenario
 
@@ -55,6 +57,7 @@ class World(Cluster):
         self.scenario = scenario
         self.begins_at = begins_at
         self.measured: dict[str, measuring.Run] = {}
+        self.running: dict[str, Conducted] = {}
         self.versions: dict[str, int] = {}
         self._written = rollout.spec.template
         self._wake: datetime | None = None
@@ -92,6 +95,7 @@ class World(Cluster):
             self.replica_set_controller()
             self._run_pods()
             self._measure()
+            self._conduct()
             self._answer()
             self._scale()
             if count and self.state() == before:
@@ -113,8 +117,10 @@ class World(Cluster):
     def next_instant(self, deeds: tuple[Action, ...]) -> datetime | None:
         """When something happens next, whoever does it."""
         deed = self.begins_at + deeds[0].at if deeds else None
+        conducted = (at for experiment in self.running.values() for at in experiment.instants())
         instants = [self._wake, deed, *self._pod_changes(), *self._measurements_due(), *self._replies()]
         instants += self._looks()
+        instants += conducted
         return min((at for at in instants if at is not None and at > self.now), default=None)
 
     # pods
@@ -241,6 +247,44 @@ class World(Cluster):
         selected = [rs for rs in self.sets.values() if _is_selected(status.selector, rs.hash)]
         ready = sum(rs.available for rs in selected)
         return autoscaler.Scale(self.rollout.spec.replicas, status.hpa_replicas, ready)
+
+    # experiments
+
+    def _create_experiment(self, action: actions.CreateExperiment) -> None:
+        super()._create_experiment(action)
+        if action.name in self.running:
+            return
+        hashes = {SpecRef.CANARY: self.sets[action.canary_set].hash}
+        hashes[SpecRef.STABLE] = self.sets[action.stable_set].hash
+        version = self.versions[hashes[SpecRef.CANARY]]
+        self.running[action.name] = Conducted(
+            conducting.experiment(action, self.rollout),
+            action,
+            self.now,
+            lives=lambda side: self._life(hashes[side]),
+            reader=lambda name: self.scenario.reading(name, version, self.now - self.begins_at),
+            templates=self.templates,
+        )
+
+    def _terminate_experiment(self, name: str) -> None:
+        self.experiments[name] = replace(self.experiments[name], terminating=True)
+        self.running[name].terminate()
+
+    def _life(self, pod_hash: str) -> Life:
+        behaviour = self._behaviour(pod_hash)
+        return Life(
+            is_available=lambda pod: self._is_available(behaviour, pod),
+            changes=lambda created_at: self._changes(behaviour, created_at),
+        )
+
+    def _conduct(self) -> None:
+        for name, running in list(self.running.items()):
+            if name not in self.experiments:
+                del self.running[name]
+                continue
+            running.rest(self.now)
+            phase, message = running.status.phase, running.status.message
+            self.experiments[name] = replace(self.experiments[name], phase=phase, message=message)
 
     # people
 

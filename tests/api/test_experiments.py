@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.api.harness import Bench, Object, eventually
+from tests.api.harness import Bench, Object, eventually, rollout, steps
 from tests.api.test_analysis import Measured, metric, template
 from tests.api.test_analysis import prometheus as prometheus  # noqa: PLC0414 - the fixture
 
@@ -142,3 +142,78 @@ async def test_an_experiment_is_terminated_and_then_is_quiet(bench: Bench) -> No
 
         await eventually(refused)
         assert [w for w in requests.writes()[before:] if "experiments/web" in w] == []
+
+
+def experiment_step(**fields: object) -> Object:
+    sides = [
+        {"name": "baseline", "specRef": "stable", "metadata": {"labels": {"side": "baseline"}}},
+        {"name": "canary", "specRef": "canary", "metadata": {"labels": {"side": "canary"}}, "service": {}},
+    ]
+    return {"experiment": {"templates": sides, "scaleDownDelaySeconds": 0, **fields}}
+
+
+async def updating(bench: Bench, *steps_: Object) -> None:
+    """web:2 is on its way, and stands at its experiment."""
+    made = rollout(replicas=2, **steps({"setWeight": 50}, *steps_))
+    made["spec"]["template"]["spec"]["containers"][0]["ports"] = [{"containerPort": 80}]
+    await bench.create(made)
+    await bench.reaches("web", "Healthy")
+    await bench.set_image("web", "web:2")
+
+    async def conducted() -> list[Object]:
+        return await bench.list("Experiment")
+
+    await eventually(conducted)
+
+
+async def test_a_step_runs_both_sides_and_goes_on_when_its_experiment_is_successful(bench: Bench) -> None:
+    async with bench.controller():
+        await updating(bench, experiment_step(duration="1s"), {"pause": {}})
+        (made,) = await bench.list("Experiment")
+        found = await bench.reaches("web", "Paused")
+
+        async def gone() -> bool:
+            sets = await sizes(bench)
+            left = [name for name in sets if name.startswith(made["metadata"]["name"])]
+            return [sets[name] for name in left] == [0, 0] and not await bench.list("Service")
+
+        await eventually(gone)
+
+    images = {t["name"]: t["template"]["spec"]["containers"][0]["image"] for t in made["spec"]["templates"]}
+    assert images == {"baseline": "web:1", "canary": "web:2"}
+    selectors = [t["selector"]["matchLabels"] for t in made["spec"]["templates"]]
+    assert selectors == [{"app": "web", "side": "baseline"}, {"app": "web", "side": "canary"}]
+    assert made["metadata"]["ownerReferences"][0]["kind"] == "Rollout"
+    assert made["metadata"]["annotations"] == {"rollout.rollouts.dev/revision": "2"}
+    assert found["status"]["currentStepIndex"] == 2
+    assert "ExperimentCreated" in await bench.events("web")
+
+
+@pytest.mark.parametrize(("value", "phase"), [("0", "Degraded"), ("0.5", "Paused")])
+async def test_an_experiment_that_fails_aborts_and_one_in_doubt_waits(
+    bench: Bench, prometheus: Measured, value: str, phase: str
+) -> None:
+    prometheus.value = value
+    analyses = [{"name": "rate", "templateName": "rate", "requiredForCompletion": True}]
+    async with bench.controller(prometheus_address=prometheus.url):
+        await bench.create(template("rate", metric(failureCondition="result[0] < 0.3")))
+        await updating(bench, experiment_step(analyses=analyses))
+        status = (await bench.reaches("web", phase))["status"]
+
+    if phase == "Paused":
+        assert [p["reason"] for p in status["pauseConditions"]] == ["InconclusiveExperiment"]
+    else:
+        assert status["abortReason"]["reason"] == "ExperimentFailed"
+        assert status["abortReason"]["experiment"].endswith("-2-1")
+
+
+async def test_an_experiment_is_terminated_by_an_abort(bench: Bench) -> None:
+    async with bench.controller():
+        await updating(bench, experiment_step())
+        (made,) = await bench.list("Experiment")
+        name = made["metadata"]["name"]
+        await ends(bench, name, "Running")
+        await bench.steer("web", abort=True)
+        await ends(bench, name, "Successful")
+        await bench.reaches("web", "Degraded")
+        assert (await bench.get("Experiment", name))["spec"]["terminate"] is True

@@ -19,7 +19,7 @@ from rollouts.api.rollout_status import Phase, RolloutStatus
 from rollouts.api.strategy import CanaryStep, OnTimeout
 from rollouts.api.webhook import Webhook, WebhookType
 from rollouts.delivery import actions, replicas, view
-from rollouts.delivery.snapshot import Snapshot
+from rollouts.delivery.snapshot import Experiment, Snapshot
 from tests import builders, status_linter
 from tests.fakes import FakeCluster
 
@@ -87,7 +87,9 @@ def _random_step(rng: random.Random) -> CanaryStep:
         return builders.pause(rng.choice((None, 10, 60)))
     if kind < 0.85:
         return builders.pause(timeout=60, then=rng.choice(tuple(OnTimeout)))
-    return builders.analyse("success-rate")
+    if kind < 0.93:
+        return builders.analyse("success-rate")
+    return builders.experiment(duration=timedelta(seconds=rng.choice((10, 60))))
 
 
 def _random_blue_green(rng: random.Random) -> builders.Strategy:
@@ -106,6 +108,10 @@ def _random_blue_green(rng: random.Random) -> builders.Strategy:
         post_promotion_analysis=builders.analysis("success-rate") if rng.random() < 0.3 else None,
         webhooks=_random_webhooks(rng),
     )
+
+
+def _is_over(experiment: Experiment) -> bool:
+    return experiment.phase is not None and experiment.phase.completed
 
 
 def _ready(now: dict[str, bool], version: str) -> bool:
@@ -213,6 +219,9 @@ class Driver:
         elif step.analysis is not None:
             runs = [run for run in seen.analysis_runs if run.step_index == index and run.type == "Step"]
             assert any(run.phase is AnalysisPhase.SUCCESSFUL for run in runs), "an analysis was skipped"
+        elif step.experiment is not None:
+            ended = [e for e in seen.experiments if f"{looked.hash}-{looked.revision}-{index}" in e.name]
+            assert any(e.phase is AnalysisPhase.SUCCESSFUL for e in ended), "an Experiment was skipped"
         elif step.set_weight is not None:
             pair = replicas.for_weight(looked.replicas, step.set_weight, surge=looked.limits.surge > 0)
             assert looked.sets.current.available_replicas >= pair.canary, "a weight was skipped"
@@ -229,6 +238,7 @@ class Driver:
             (5, self._deploy),
             (8, self._time),
             (6, self._verdict),
+            (4, self._conducted),
             (5, self._promote),
             (2, self.cluster.promote_full),
             (3, self.cluster.abort),
@@ -279,6 +289,13 @@ class Driver:
         if running:
             self.cluster.finish_run(
                 self.rng.choice(running), self.rng.choices(PHASES, (6, 2, 1, 2))[0], value="0.9"
+            )
+
+    def _conducted(self) -> None:
+        going_on = [name for name, e in self.cluster.experiments.items() if not _is_over(e)]
+        if going_on:
+            self.cluster.finish_experiment(
+                self.rng.choice(going_on), self.rng.choices(PHASES, (6, 2, 1, 2))[0], "told"
             )
 
     def _promote(self) -> None:
@@ -367,6 +384,14 @@ class Driver:
         self.cluster.now = end
         self.rests()
 
+    def _all_succeed(self) -> None:
+        for run in list(self.cluster.runs.values()):
+            if not run.phase.completed:
+                self.cluster.finish_run(run.name, AnalysisPhase.SUCCESSFUL)
+        for name, experiment in list(self.cluster.experiments.items()):
+            if not _is_over(experiment):
+                self.cluster.finish_experiment(name, AnalysisPhase.SUCCESSFUL)
+
     def prevails(self, version: str = "v9", rounds: int = 360) -> None:
         """A good version, analyses that succeed and people who promote: it must get through."""
         self.cluster.edit(paused=False)
@@ -377,9 +402,7 @@ class Driver:
             self.passes(50)  # within every timeout
             if self.cluster.status.phase is Phase.HEALTHY:
                 return
-            for run in list(self.cluster.runs.values()):
-                if not run.phase.completed:
-                    self.cluster.finish_run(run.name, AnalysisPhase.SUCCESSFUL)
+            self._all_succeed()
             for call in self.cluster.calls:
                 self.cluster.now = max(self.cluster.now, call.at)
                 self.cluster.answer(call, ok=call.webhook.type is not WebhookType.ROLLBACK)
@@ -421,6 +444,7 @@ class Driver:
     def is_over_or_waits(self) -> bool:
         status = self.cluster.status
         running = any(not run.phase.completed for run in self.cluster.runs.values())
+        running = running or any(not _is_over(e) for e in self.cluster.experiments.values())
         progressing = status.phase is Phase.PROGRESSING
         asked = bool(self.cluster.calls) or status.queued_at is not None
         return not progressing or running or asked or status.stable_rs == status.current_pod_hash
@@ -432,13 +456,14 @@ class Driver:
             for rs in self.cluster.sets.values()
         }
         runs = {run.name: (run.phase, run.terminating) for run in self.cluster.runs.values()}
+        experiments = {e.name: (e.phase, e.terminating) for e in self.cluster.experiments.values()}
         selected = {
             name: service and service.selected_hash for name, service in self.cluster.services.items()
         }
         status = self.cluster.status
         conditions = tuple((c.type, c.status, c.reason, c.message) for c in status.conditions)
         timeless = replace(status, conditions=(), best_available=0, last_progress_at=None)
-        return sets, runs, selected, timeless, conditions
+        return sets, runs, experiments, selected, timeless, conditions
 
     def twin(self) -> Driver:
         """The same state, to be led another way."""

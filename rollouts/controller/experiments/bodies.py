@@ -1,4 +1,4 @@
-"""The objects that an Experiment makes, as the API server takes them. Pure.
+"""An Experiment and the objects that it makes, as the API server takes them. Pure.
 
 Decides names, labels, annotations and owners as Argo Rollouts puts them; not when one is made. Called by `apply`.
 """
@@ -6,17 +6,56 @@ Decides names, labels, annotations and owners as Argo Rollouts puts them; not wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from rollouts.api.experiment import Experiment, ExperimentTemplate
+from rollouts.api.experiment import Experiment, ExperimentSpec, ExperimentTemplate, TemplateService
+from rollouts.api.experiment_step import RolloutExperimentTemplate, SpecRef
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names, ObjectMeta
-from rollouts.api.parse import dump
-from rollouts.delivery.actions import CreateAnalysisRun
+from rollouts.api.parse import dump, parse
+from rollouts.api.podmetadata import PodTemplateMetadata
+from rollouts.api.rollout import Rollout
+from rollouts.api.selector import LabelSelector
+from rollouts.controller.bodies import owner_reference
+from rollouts.delivery.actions import CreateAnalysisRun, CreateExperiment
 from rollouts.delivery.experiments.actions import CreateService, CreateTemplateSet
 
-__all__ = ["analysis_run", "replica_set", "service"]
+__all__ = ["analysis_run", "experiment", "replica_set", "service"]
 
 Object = dict[str, Any]
+
+
+def experiment(
+    action: CreateExperiment,
+    rollout: Rollout,
+    sources: Mapping[SpecRef, Mapping[str, Any]],
+    names: Names,
+    instance_id: str,
+) -> Object:
+    """The Experiment of a step; `sources` are the ReplicaSets of both sides."""
+    step = action.step
+    spec = ExperimentSpec(
+        templates=tuple(_step_template(t, sources[t.spec_ref]["spec"]) for t in step.templates),
+        duration=step.duration,
+        progress_deadline_seconds=rollout.spec.progress_deadline_seconds,
+        analyses=action.analyses,
+        scale_down_delay_seconds=step.scale_down_delay_seconds,
+        dry_run=step.dry_run,
+        analysis_run_metadata=step.analysis_run_metadata,
+    )
+    instance = {names.instance_id_label: instance_id} if instance_id else {}
+    return {
+        "apiVersion": names.api_version,
+        "kind": "Experiment",
+        "metadata": {
+            "name": action.name,
+            "namespace": rollout.metadata.namespace,
+            "labels": {**action.labels, **instance},
+            "annotations": dict(action.annotations),
+            "ownerReferences": [owner_reference(rollout.metadata, names)],
+        },
+        "spec": dump(spec),
+    }
 
 
 def replica_set(action: CreateTemplateSet, experiment: Experiment, names: Names) -> Object:
@@ -65,6 +104,30 @@ def analysis_run(action: CreateAnalysisRun, experiment: Experiment, names: Names
         },
         "spec": dump(action.spec),
     }
+
+
+def _step_template(wanted: RolloutExperimentTemplate, source: Mapping[str, Any]) -> ExperimentTemplate:
+    """The pods of a ReplicaSet without its hash, with what the step adds to them."""
+    extra, pods = wanted.metadata or PodTemplateMetadata(), source["template"]
+    metadata = pods.get("metadata") or {}
+    labels = {**_without_hash(metadata.get("labels")), **extra.labels}
+    annotations = {**(metadata.get("annotations") or {}), **extra.annotations}
+    selector = wanted.selector or parse(LabelSelector, source["selector"], "spec.selector")
+    matched = {**_without_hash(selector.match_labels), **extra.labels}
+    weighed = TemplateService() if wanted.weight is not None else None
+    described = {**metadata, "labels": labels} | ({"annotations": annotations} if annotations else {})
+    return ExperimentTemplate(
+        name=wanted.name,
+        selector=replace(selector, match_labels=matched),
+        template={**pods, "metadata": described},
+        replicas=wanted.replicas,
+        min_ready_seconds=source.get("minReadySeconds", 0),
+        service=wanted.service or weighed,
+    )
+
+
+def _without_hash(labels: Mapping[str, str] | None) -> Mapping[str, str]:
+    return {key: value for key, value in (labels or {}).items() if key != POD_TEMPLATE_HASH_LABEL}
 
 
 def _metadata(name: str, template: str, experiment: ObjectMeta, names: Names) -> Object:

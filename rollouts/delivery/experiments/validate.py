@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rollouts.api.experiment import ExperimentSpec, ExperimentTemplate
-from rollouts.delivery.validate import selector_faults
+from rollouts.delivery import selectors
 from rollouts.errors import SpecError
 
 
@@ -36,7 +36,7 @@ def _faults(spec: ExperimentSpec) -> Iterator[SpecError]:
 
 
 def _template(spec: ExperimentSpec, template: ExperimentTemplate, path: str) -> Iterator[SpecError]:
-    yield from selector_faults(template.selector, template.template, path)
+    yield from selectors.faults(template.selector, template.template, path)
     if template.min_ready_seconds > spec.progress_deadline_seconds:
         yield SpecError(
             f"{path}.minReadySeconds",
