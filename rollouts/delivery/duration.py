@@ -88,7 +88,7 @@ def _waits_for_person(seen: View, status: RolloutStatus) -> bool:
         return True
     for pause in status.pause_conditions:
         match pause.reason:
-            case PauseReason.INCONCLUSIVE_ANALYSIS:
+            case PauseReason.INCONCLUSIVE_ANALYSIS | PauseReason.INCONCLUSIVE_EXPERIMENT:
                 return True
             case PauseReason.BLUE_GREEN_PAUSE:
                 if seen.blue_green and not seen.blue_green.auto_promotion_enabled:
