@@ -105,6 +105,9 @@ class ApplicationReason(StrEnum):
     REVERT_PROPOSED = "RevertProposed"
     REVERT_NOT_NEEDED = "RevertNotNeeded"
     REVERT_FAILED = "RevertFailed"
+    LAST_GOOD_RECORD_READ = "LastGoodRecordRead"
+    LAST_GOOD_RECORD_FAILED = "LastGoodRecordFailed"
+    LAST_GOOD_RECORD_UNKNOWN = "LastGoodRecordUnknown"
 
 
 class ApplicationCondition(StrEnum):
@@ -266,6 +269,15 @@ class RevertRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class LastGoodRecord:
+    """What the record of the last good revision in Git says, as far as it is known."""
+
+    revision: Annotated[str, Field("The revision that it names; empty where there was none.")] = ""
+    at: Annotated[datetime | None, Field("When it was read or written.")] = None
+    message: Annotated[str, Field("Why it could not be read or written.")] = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ApplicationStatus:
     sync: Annotated[SyncState, Field("Is the cluster what Git says?")] = field(default_factory=SyncState)
     health: Annotated[HealthState, Field("Are users served?")] = field(default_factory=HealthState)
@@ -295,6 +307,9 @@ class ApplicationStatus:
     last_handled_rollback_at: Annotated[str, Field("The rollback annotation that was last handled.")] = ""
     commit_status: Annotated[
         PostedCommitStatus | None, Field("What the Git host was last told about a commit.")
+    ] = None
+    last_good_record: Annotated[
+        LastGoodRecord | None, Field("The record of the last good revision in Git.")
     ] = None
     reverts: Annotated[
         tuple[RevertRecord, ...], Field("What was done in Git about quarantined revisions, newest first.")

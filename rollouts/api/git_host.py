@@ -67,6 +67,19 @@ class CommitAuthor:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """Write the last good revision into Git, and begin with it in a cluster that was built anew."""
+
+    ref: Annotated[
+        str,
+        Field(
+            "Below refs/rollouts/. Default: refs/rollouts/last-good/<namespace>/<name>; name it where clusters share a "
+            "repository."
+        ),
+    ] = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Rollback:
     """What Git hears of a rollback. With the defaults nothing: read-only credentials are enough."""
 
@@ -88,3 +101,6 @@ class Rollback:
         str, Field("The branch that is put right. Default: the one that targetRevision names.")
     ] = ""
     author: Annotated[CommitAuthor, Field("Who makes the commit.")] = field(default_factory=CommitAuthor)
+    record: Annotated[
+        Record | None, Field("Keep the last good revision as a ref in the repository. Default: do not.")
+    ] = None

@@ -105,6 +105,9 @@ def _outward(application: Object) -> Iterator[tuple[str, str]]:
     if told := dig(application, "status", "commitStatus"):
         state = f"{told['state']} of {short_revision(str(told.get('revision')))}" if told.get("state") else ""
         yield "commit status", "; ".join(t for t in (state, str(told.get("message") or "")) if t)
+    if record := dig(application, "status", "lastGoodRecord"):
+        known = short_revision(str(record["revision"])) if record.get("revision") else "none"
+        yield "good in Git", "; ".join(t for t in (known, str(record.get("message") or "")) if t)
     for revert in (dig(application, "status", "reverts") or ())[:1]:
         where = revert.get("url") or revert.get("message") or f"{revert.get('branch')} {revert.get('commit')}"
         yield "revert", f"{revert['state']} of {short_revision(str(revert.get('revision')))}: {where}"

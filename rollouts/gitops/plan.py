@@ -71,6 +71,13 @@ def begin(
     gate: Gate | None = None,
 ) -> Revisions:
     """What Git says and people asked for, taken into the state."""
+    goes_on = gate is None and policy(spec).enabled
+    is_asked_for = bool(tokens.sync or tokens.retry) and (gate is None or gate.manual)
+    if source.recorded and revision.begins_with(state, source.recorded) and not is_asked_for:
+        # Before anything that nobody has proven here: what was good where this was running before.
+        begun = revision.desire(state, source.recorded, automatic=goes_on, now=now)
+        said = source.candidate or source.unrenderable
+        return replace(begun, desired=said.revision if said else "")
     if tokens.rollback:
         state = rollback.roll_back(state, source.candidate, tokens.rollback, now)
     if source.unrenderable:
@@ -81,8 +88,6 @@ def begin(
         return state
     if tokens.retry:
         state = revision.lift(state, source.candidate)
-    goes_on = gate is None and policy(spec).enabled
-    is_asked_for = bool(tokens.sync or tokens.retry) and (gate is None or gate.manual)
     return revision.desire(state, source.candidate, automatic=goes_on or is_asked_for, now=now)
 
 

@@ -105,6 +105,11 @@ def desire(state: Revisions, candidate: Candidate, *, automatic: bool, now: date
     return state
 
 
+def begins_with(state: Revisions, recorded: Candidate) -> bool:
+    """Nothing is good here yet, and nothing else was begun with."""
+    return state.good is None and (state.attempt is None or state.attempt.digest == recorded.digest)
+
+
 def desire_unrenderable(state: Revisions, revision: str, message: str, now: datetime) -> Revisions:
     """The commit does not render: nothing changes in the cluster, what is going on goes on."""
     entry = QuarantineEntry(revision, FailureReason.RENDER_FAILED, _short(message), now)

@@ -45,6 +45,8 @@ class SourceView:
     candidate: Candidate | None = None
     unrenderable: Unrenderable | None = None
     failure: SourceFailure | None = None
+    recorded: Candidate | None = None
+    """What the record in Git calls good, where no revision is known to be good here yet."""
 
 
 @dataclass(frozen=True, slots=True)

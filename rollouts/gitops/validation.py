@@ -31,6 +31,7 @@ _SCP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:(?!/*-
 """`git@host:path`, as SSH users write it."""
 _FORBIDDEN_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock(/|$)|\.$|/$|^/")
 _OCI = "oci://"
+_RECORDS = "refs/rollouts/"
 _REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*/?")
 """Host and repository (distribution: reference grammar)."""
 _CHART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
@@ -99,11 +100,16 @@ def _check_commit_status(spec: ApplicationSpec) -> None:
 
 def _check_rollback(spec: ApplicationSpec) -> None:
     asked, source = spec.rollback, spec.source
-    if asked.revert is Revert.NONE:
+    if asked.revert is Revert.NONE and asked.record is None:
         return
     if source is None or not is_git(source):
         problem = "writes to one Git repository: spec.source has to be one"
-        raise SpecError("spec.rollback.revert", asked.revert, problem)
+        raise SpecError(f"spec.rollback.{'record' if asked.record else 'revert'}", None, problem)
+    ref = asked.record.ref if asked.record else ""
+    if ref and (not ref.startswith(_RECORDS) or ref == _RECORDS or _FORBIDDEN_IN_REF.search(ref)):
+        raise SpecError("spec.rollback.record.ref", ref, f"must be a ref below {_RECORDS}")
+    if asked.revert is Revert.NONE:
+        return
     target = asked.branch or source.target_revision
     is_name = not (versions.is_range(target) or _COMMIT.fullmatch(target) or target.startswith("refs/"))
     if not is_name or target.startswith("-") or _FORBIDDEN_IN_REF.search(target):

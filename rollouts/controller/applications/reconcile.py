@@ -30,6 +30,7 @@ from rollouts.controller.applications.given import depends_on_cluster
 from rollouts.controller.applications.live import LiveObjects
 from rollouts.controller.applications.places import Placed, Places
 from rollouts.controller.applications.positions import Standing, wanted
+from rollouts.controller.applications.recorded import Recorded
 from rollouts.controller.applications.records import Claims, KnownApplication
 from rollouts.controller.applications.repositories import Repositories
 from rollouts.controller.applications.sets import Sets
@@ -92,6 +93,7 @@ class Reconciler:
     dependencies: Links[Key, Key]
     repositories: Repositories
     sets: Sets
+    recorded: Recorded
     places: Places
     live: LiveObjects
     applier: Applier
@@ -141,16 +143,17 @@ class Reconciler:
         source = await self._source(key, application, standing, tokens, memory)
         now = self.now()
         gate = gates.closed(application.metadata, application.spec, self._known, now)
+        view, gate = await self.recorded.seen(application, source.view, gate)
         state = plan.begin(
             revision.from_status(application.status),
-            source.view,
+            view,
             tokens,
             spec=application.spec,
             now=now,
             gate=gate,
         )
         target = revision.target(state)
-        snapshot = Snapshot(application, self.names, now, state, source.view, tokens, gate, target)
+        snapshot = Snapshot(application, self.names, now, state, view, tokens, gate, target)
         rendered, problem = await self._target(application, snapshot.target, source)
         known = inventory.parse(application.status.inventory)
         placed = await self.places.placed(application, rendered, known)

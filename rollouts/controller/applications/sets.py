@@ -130,6 +130,14 @@ class Sets:
         self._cache.put(key, found)
         return found
 
+    async def at_commit(self, application: Application, commit: str) -> Rendered:
+        """What a commit of the only source renders to, if it is trusted. Raises `RenderError`, `SourceError`."""
+        (source,) = application.spec.every_source
+        mirror = self._repositories.mirror(remote_key(application, source))
+        await self._trust.check(application, mirror, Position(naming.text("", commit), commit, ""))
+        parts = await self._parts(application, [commit])
+        return await self._rendered(application, parts, [await self._reading(p) for p in parts])
+
     async def renders_to(self, application: Application, revision: str, digest: str) -> bool:
         """Whether a revision that is in the mirror renders to this set."""
         return await self._from_mirror(application, Target(revision, digest)) is not None

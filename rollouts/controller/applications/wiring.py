@@ -15,6 +15,8 @@ from rollouts.controller.applications.outward import Outward
 from rollouts.controller.applications.places import Places
 from rollouts.controller.applications.receiver import Receiver
 from rollouts.controller.applications.reconcile import FIELD_MANAGER, Reconciler
+from rollouts.controller.applications.recorded import Recorded
+from rollouts.controller.applications.recording import LastGoodRecords
 from rollouts.controller.applications.records import Claims, KnownApplication
 from rollouts.controller.applications.remotes import Outside
 from rollouts.controller.applications.repositories import Repositories
@@ -66,6 +68,7 @@ def part(environment: Environment) -> Part:
         dependencies=dependencies,
         repositories=repositories,
         sets=sets,
+        recorded=Recorded(sets),
         places=places,
         live=live,
         applier=applier,
@@ -82,6 +85,7 @@ def part(environment: Environment) -> Part:
         store,
         (
             CommitStatuses(hosting, environment.now),
+            LastGoodRecords(hosting, repositories, queue.add, environment.now),
             Reverts(hosting, repositories, sets, environment.now),
         ),
         Writer(kube, origin=OUTWARD, field_manager=OUTWARD_MANAGER),

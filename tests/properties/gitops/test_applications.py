@@ -211,10 +211,10 @@ class Applications(RuleBasedStateMachine):
             state,
             source,
             tokens,
-            target,
-            DeclaredSet(tuple(declared(o) for o in wanted)),
-            inventory.parse(self.status.inventory),
-            {found.key: found for found in map(seen, self.cluster.values())},
+            target=target,
+            declared=DeclaredSet(tuple(declared(o) for o in wanted)),
+            inventory=inventory.parse(self.status.inventory),
+            live={found.key: found for found in map(seen, self.cluster.values())},
         )
 
     def in_delivery(self) -> bool:
