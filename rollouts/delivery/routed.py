@@ -31,10 +31,10 @@ def pods(seen: View, strategy: CanaryStrategy, status: RolloutStatus) -> Pair:
         case Mode.ABORTED:
             return Pair(0, seen.replicas)
         case Mode.FAST:
-            return Pair(seen.replicas, _stable(seen, strategy, seen.max_weight))
+            return Pair(seen.replicas, _stable(seen, strategy, status, seen.max_weight))
         case Mode.STEPPING:
             weight = weights.step_weight(seen, view.reached(seen, status))
-            return Pair(_canary(seen, strategy, status, weight), _stable(seen, strategy, weight))
+            return Pair(_canary(seen, strategy, status, weight), _stable(seen, strategy, status, weight))
 
 
 def sizes(seen: View, strategy: CanaryStrategy, status: RolloutStatus) -> Sets:
@@ -121,10 +121,10 @@ def _is_scaled(seen: View, strategy: CanaryStrategy, status: RolloutStatus) -> b
     return index < len(seen.steps) and _scale(strategy, index) is not None
 
 
-def _stable(seen: View, strategy: CanaryStrategy, weight: int) -> int:
+def _stable(seen: View, strategy: CanaryStrategy, status: RolloutStatus, weight: int) -> int:
     """All replicas; or, scaled dynamically, those for the larger of what it is served and what it will be."""
-    if not strategy.dynamic_stable_scale:
-        return seen.replicas
+    if not strategy.dynamic_stable_scale or (weights.is_superseded(seen, status) and weights.served(seen)):
+        return seen.replicas  # what an overtaken version is served comes back to stable first
     share, stable = seen.max_weight - weight, seen.sets.stable
     if stable and not weights.is_shared(seen):
         share = max(share, weights.share(seen, stable))

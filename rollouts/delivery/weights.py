@@ -68,7 +68,7 @@ def wanted(seen: View, status: RolloutStatus, needed: int) -> int:
     now, goal = served(seen), _goal(seen, status)
     front = seen.behind(seen.canary.canary_service)
     is_dead = front is None or not _serving(front)
-    if is_dead or _is_superseded(seen, status):
+    if is_dead or is_superseded(seen, status):
         goal = 0
     if goal > now or (goal and is_shared(seen) and goal < seen.max_weight):
         return goal if _may_rise(seen, status, goal, needed) else now
@@ -124,7 +124,7 @@ def changes(seen: View, status: RolloutStatus, weight: int) -> tuple[SetWeights,
 def are_set(seen: View, status: RolloutStatus, weight: int) -> bool:
     """Every router does it for the set that it is meant for, and none of those that can tell denies it."""
     told = shares(seen, status, weight)
-    if weight and _is_superseded(seen, status):
+    if weight and is_superseded(seen, status):
         return False
     return all(is_set(route, told) and route.verified is not False for route in seen.routes)
 
@@ -204,7 +204,7 @@ def _serving(rs: ReplicaSet) -> int:
     return min(rs.available_replicas, rs.replicas)
 
 
-def _is_superseded(seen: View, status: RolloutStatus) -> bool:
+def is_superseded(seen: View, status: RolloutStatus) -> bool:
     """What the canary Service selects is no part of this update: its share is not ours."""
     assert seen.canary is not None
     under_way = view.mode(seen, status) in (Mode.STEPPING, Mode.FAST) and not view.is_held(seen, status)

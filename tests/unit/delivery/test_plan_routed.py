@@ -207,6 +207,19 @@ def test_a_third_version_waits_until_the_second_is_served_nothing() -> None:
     assert cluster.routes.history(RECORDING) == [0, 50, 0, 50]
 
 
+def test_a_third_version_does_not_wait_for_a_stable_that_has_shrunk() -> None:
+    cluster = updating(set_weight(75), pause(), dynamic_stable_scale=True)
+    assert cluster.sizes() == {"v1": 3, "v2": 8}
+
+    cluster.deploy("v3")
+    cluster.run()
+
+    given = cluster.routes.history(RECORDING)
+    assert given[1] == given[-1] == 75
+    assert 0 in given[2:]  # v2 gives its share back, as far as stable has grown, before v3 gets any
+    assert cluster.sizes() == {"v1": 3, "v3": 8}
+
+
 def test_going_back_to_stable_in_the_middle() -> None:
     cluster = updating(set_weight(50), pause())
 
