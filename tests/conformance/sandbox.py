@@ -153,7 +153,7 @@ class Actors:
         about = {"kind": "Rollout", "name": NAME, "namespace": self.namespace}
         metadata = {"name": "the-end", "namespace": self.namespace}
         body = {"apiVersion": "v1", "kind": "Event", "metadata": metadata, "involvedObject": about}
-        body |= {"reason": "TheEnd", "message": "", "type": "Normal"}
+        body |= {"reason": "TheEnd", "message": "The story is over", "type": "Normal"}
         told = await self.stage.kube.create(resources.EVENT, body, field_manager="tests")
         version = int(told["metadata"]["resourceVersion"])
         await self.film.shows("Event", version)
