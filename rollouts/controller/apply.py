@@ -8,7 +8,7 @@ same place; `checkpoint` is called at each of these places.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, assert_never
@@ -38,6 +38,7 @@ from rollouts.delivery.actions import (
     DeleteConfigCopy,
     DeleteExperiment,
     DeleteReplicaSet,
+    Event,
     EvictPod,
     PatchPod,
     PatchReplicaSet,
@@ -87,14 +88,8 @@ class Applier:
         if plan.annotations:
             metadata = await self._annotate(metadata, plan.annotations)
             self.checkpoint("Annotations")
-        for action in plan.actions:
-            assert isinstance(known, KnownRollout), "nothing is done for a spec that does not parse"
-            if not isinstance(action, SetWeights):
-                await self._act(known, action)
-                self.checkpoint(type(action).__name__)
-        for event in plan.events:
-            await self.recorder.post(metadata, event, self.now())
-            self.checkpoint("Event")
+        await self._carry_out(known, plan)
+        await self._tell(metadata, plan.events)
         # Status last: a crash before it repeats the decision, never the step.
         wrote = await self._write_status(metadata, known.status, plan.status)
         self.recorder.settle(metadata.uid)
@@ -109,6 +104,26 @@ class Applier:
         news = await self.routes.set(known.rollout, action)
         self.checkpoint(type(action).__name__)
         return news
+
+    async def _carry_out(self, known: KnownRollout | Malformed, plan: Plan) -> None:
+        done: set[str] = set()
+        try:
+            for action in plan.actions:
+                if isinstance(action, SetWeights):
+                    continue
+                assert isinstance(known, KnownRollout), "nothing is done for a spec that does not parse"
+                await self._act(known, action)
+                done.add(action.name)
+                self.checkpoint(type(action).__name__)
+        except (Conflict, NotFound, Rejected, Transient):
+            # What is done is not decided again: it is told now or never.
+            await self._tell(known.metadata, [event for event in plan.events if event.about in done])
+            raise
+
+    async def _tell(self, metadata: ObjectMeta, events: Iterable[Event]) -> None:
+        for event in events:
+            await self.recorder.post(metadata, event, self.now())
+            self.checkpoint("Event")
 
     async def _write_status(self, metadata: ObjectMeta, old: RolloutStatus, new: RolloutStatus) -> bool:
         """One patch of the differences; none when there are none."""

@@ -33,6 +33,8 @@ class Event:
     reason: Reason
     message: str
     type: EventType = EventType.NORMAL
+    about: str = ""
+    """Name of the object whose write it tells: once that is done nobody will decide it again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,7 @@ def _told(before: ReplicaSet, after: ReplicaSet) -> Iterator[Fact]:
         yield events.normal(
             Reason.NEW_REPLICA_SET,
             f"Created ReplicaSet {after.name} (revision {after.revision}) with {events.pods(after.replicas)}",
+            about=after.name,
         )
     if before.replicas != after.replicas:
         yield events.scaled(after.name, after.revision, before.replicas, after.replicas)

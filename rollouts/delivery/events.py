@@ -42,8 +42,8 @@ _PLACE = {
 """The order in which people expect to read what one plan does; the rest is told in between."""
 
 
-def normal(reason: Reason, message: str) -> Event:
-    return Event(reason, message)
+def normal(reason: Reason, message: str, *, about: str = "") -> Event:
+    return Event(reason, message, about=about)
 
 
 def warning(reason: Reason, message: str) -> Event:
@@ -55,6 +55,7 @@ def scaled(name: str, revision: int, before: int, after: int) -> Event:
     return normal(
         Reason.SCALING_REPLICA_SET,
         f"Scaled {direction} ReplicaSet {name} (revision {revision}): {before} → {pods(after)}",
+        about=name,
     )
 
 

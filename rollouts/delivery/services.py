@@ -34,6 +34,7 @@ def told(seen: View, switch: SwitchService) -> Event | None:
     return events.normal(
         Reason.SWITCH_SERVICE,
         f"Switched Service {switch.name} from {before or 'all pods'} to {switch.pod_template_hash}",
+        about=switch.name,
     )
 
 

@@ -132,7 +132,9 @@ def _is_weighed(seen: View, planned: Sets, percent: int) -> bool:
     if was is not None and planned.current.replicas > target.canary and broken.serves_nobody(was):
         return available(seen.sets.current) >= target.canary  # it cannot take over what would be given up
     return (
-        planned.current.replicas == target.canary
+        # Not in the plan that asks for this size: until that is observed a step would be told a second time
+        # after a crash.
+        seen.sets.current.replicas == planned.current.replicas == target.canary
         and seen.enough(target.canary)
         and stable is not None
         and was is not None

@@ -183,6 +183,7 @@ class Virtual(World):
         other.run_specs, other.versions = dict(self.run_specs), dict(self.versions)
         other.measured = {name: replace(run) for name, run in self.measured.items()}
         other.told, other.ended, other.film = list(self.told), list(self.ended), self.film[-1:]
+        other.body = dict(self.body)
         other.unready, other.watcher = set(self.unready), None
         return other
 
