@@ -24,6 +24,7 @@ from tests import builders, status_linter
 from tests.fakes import FakeCluster
 
 TEMPLATES: dict[str, AnalysisTemplateSpec] = {"success-rate": builders.template("success-rate")}
+SERVICES = ("active", "preview", "canary", "stable")
 PHASES = (AnalysisPhase.SUCCESSFUL, AnalysisPhase.FAILED, AnalysisPhase.ERROR, AnalysisPhase.INCONCLUSIVE)
 
 
@@ -121,16 +122,15 @@ def _ready(now: dict[str, bool], version: str) -> bool:
 class Driver:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
-        self.cluster = FakeCluster(
-            random_rollout(self.rng),
-            services=("active", "preview", "canary", "stable"),
-            templates=TEMPLATES,
-        )
+        self.cluster = self.new_cluster(random_rollout(self.rng))
         self.bad_versions: set[str] = set()
         self.plans = 0
         self.waited: set[tuple[str, int, int]] = set()
         self.story: list[str] = []
         self.skipped_by_person = False
+
+    def new_cluster(self, rollout: Rollout) -> FakeCluster:
+        return FakeCluster(rollout, services=SERVICES, templates=TEMPLATES)
 
     # safety: holds after every single write
 
