@@ -94,7 +94,7 @@ def toward(sets: Sets, target: Pair, bounds: Limits) -> Sets:
     """
     while (after := pace(sets, target, bounds)) != sets:
         sets = after
-    return _yielded(sets, target)
+    return _yielded(sets, target, bounds)
 
 
 def pace(sets: Sets, target: Pair, bounds: Limits) -> Sets:
@@ -160,7 +160,7 @@ def _shrink(sets: Sets, target: Pair, bounds: Limits) -> Sets:
     )
 
 
-def _yielded(sets: Sets, target: Pair) -> Sets:
+def _yielded(sets: Sets, target: Pair, bounds: Limits) -> Sets:
     """Room for the current set where a broken stable and a superseded set hold all of it.
 
     The superseded set cannot go, because it is all that is ready; stable's pods that are not ready can.
@@ -173,7 +173,8 @@ def _yielded(sets: Sets, target: Pair) -> Sets:
     count = min(stable.replicas - available(stable), target.canary - current.replicas)
     if count <= 0:
         return sets
-    stable, current = sized(stable, stable.replicas - count), sized(current, current.replicas + count)
+    room = max(0, min(count, bounds.most - (sets.total - count)))
+    stable, current = sized(stable, stable.replicas - count), sized(current, current.replicas + room)
     return replace(sets, current=current, stable=stable)
 
 

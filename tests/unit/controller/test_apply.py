@@ -76,5 +76,6 @@ def _applier(kube: Kube) -> Applier:
         names=Names(),
         instance_id="",
         workloads=cast("Any", None),
+        configs=cast("Any", None),
         now=environment.now,
     )

@@ -159,3 +159,12 @@ def test_a_broken_stable_and_a_superseded_set_make_room_for_the_new_one() -> Non
     planned = replicas.toward(sets, Pair(1, 1), Limits(1, 1, 0))
 
     assert [rs.replicas for rs in planned] == [1, 0, 1]
+
+
+def test_room_that_is_made_while_there_are_too_many_pods_is_not_taken() -> None:
+    """Found by a controller that sees the past."""
+    sets = Sets(some("v2", 0), some("v1", 2, 0), (some("v3", 3, 0, observed=False),))
+
+    planned = replicas.toward(sets, Pair(3, 0), Limits(3, 0, 1))
+
+    assert [rs.replicas for rs in planned] == [0, 0, 3]
