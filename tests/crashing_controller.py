@@ -1,20 +1,21 @@
 """A controller in a process of its own that dies at a chosen boundary, as `kill -9` ends it.
 
-A boundary is a place between two writes: right after each write of a Rollout's plan (its checkpoints) and
-right before each write about an AnalysisRun. Every process notes the boundaries that it passes in a file, so
-that a test can count them in a run that nobody disturbs and then die at each of them.
+A boundary is a place between two writes: right after each write of a plan (its checkpoints) and right before each
+write about an AnalysisRun. It is called by what is written and by how often that was written before, whichever
+process did it: `PatchReplicaSet web-2 3 #1`. Every process notes the boundaries that it passes in a file, so that a
+test can name them in a run that nobody disturbs and then die at each of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -48,12 +49,16 @@ class Life:
     @property
     def boundaries(self) -> tuple[str, ...]:
         """All that were passed, in order."""
-        return tuple(self.trace.read_text().splitlines()) if self.trace.exists() else ()
+        return tuple(line.removesuffix(_KILLED) for line in self._lines)
 
     @property
     def deaths(self) -> tuple[str, ...]:
         """Those at which a process died."""
-        return tuple(b.removesuffix(_KILLED) for b in self.boundaries if b.endswith(_KILLED))
+        return tuple(line.removesuffix(_KILLED) for line in self._lines if line.endswith(_KILLED))
+
+    @property
+    def _lines(self) -> list[str]:
+        return self.trace.read_text().splitlines() if self.trace.exists() else []
 
     @property
     def last_words(self) -> str:
@@ -62,13 +67,15 @@ class Life:
 
 @contextlib.asynccontextmanager
 async def kept_running(
-    settings: Settings, directory: Path, deaths: Iterable[int] = ()
+    settings: Settings, directory: Path, deaths: Collection[str] = ()
 ) -> AsyncIterator[Life]:
-    """A controller that is started again whenever it dies: at the n-th boundary that it passes, one n a
-    process; when the numbers are used up it lives. Stopped in good order at the end."""
+    """A controller that dies at each of these boundaries, once, and is started again whenever it has died.
+
+    Stopped in good order at the end.
+    """
     life = Life(directory)
     stopping = asyncio.Event()
-    keeper = asyncio.create_task(_keep(settings, life, stopping, iter(deaths)))
+    keeper = asyncio.create_task(_keep(settings, life, stopping, frozenset(deaths)))
     try:
         yield life
         assert not keeper.done(), f"the controller has ended by itself:\n{life.last_words}"
@@ -81,15 +88,14 @@ async def kept_running(
     )
 
 
-async def _keep(settings: Settings, life: Life, stopping: asyncio.Event, deaths: Iterable[int]) -> int:
+async def _keep(settings: Settings, life: Life, stopping: asyncio.Event, deaths: frozenset[str]) -> int:
     """Start process after process until told to stop; the exit status of the last one."""
-    for dies_at in itertools.chain(deaths, itertools.repeat(0)):
-        process = _forks.Process(target=_serve, args=(settings, life, dies_at), daemon=True)
+    while True:
+        process = _forks.Process(target=_serve, args=(settings, life, deaths), daemon=True)
         process.start()
         status = await _end_of(process, stopping)
         if stopping.is_set() or status != -signal.SIGKILL:
             return status
-    raise AssertionError("it is started for ever")
 
 
 async def _end_of(process: BaseProcess, stopping: asyncio.Event) -> int:
@@ -109,22 +115,22 @@ async def _end_of(process: BaseProcess, stopping: asyncio.Event) -> int:
     return process.exitcode
 
 
-def _serve(settings: Settings, life: Life, dies_at: int) -> None:
+def _serve(settings: Settings, life: Life, deaths: frozenset[str]) -> None:
     """What a process of ours does."""
     log = os.open(life.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
     logs.configure(LogFormat.TEXT, "info")
-    sys.exit(asyncio.run(_run(settings, _Boundaries(life.trace, dies_at))))
+    sys.exit(asyncio.run(_run(settings, _Boundaries(life, deaths))))
 
 
 class _Boundaries:
-    """Counts boundaries, notes them, and dies at the one that was chosen (0: at none)."""
+    """Names boundaries, notes them, and dies at those that were chosen and not died at before."""
 
-    def __init__(self, trace: Path, dies_at: int) -> None:
-        self._trace = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        self._dies_at = dies_at
-        self._passed = 0
+    def __init__(self, life: Life, deaths: frozenset[str]) -> None:
+        self._deaths = deaths - frozenset(life.deaths)
+        self._passed = Counter(name.rpartition(" #")[0] for name in life.boundaries)
+        self._trace = os.open(life.trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def checkpoint(self, name: str) -> None:
         # Where a plan starts, nothing was written since the last boundary.
@@ -133,11 +139,12 @@ class _Boundaries:
 
     def request(self, method: str, path: str) -> None:
         if method != "GET" and "/analysisruns/" in path and path.endswith("/status"):
-            self._pass("AnalysisRun")
+            self._pass(f"before the status of AnalysisRun {path.split('/')[-2]}")
 
-    def _pass(self, name: str) -> None:
-        self._passed += 1
-        dies = self._passed == self._dies_at
+    def _pass(self, what: str) -> None:
+        self._passed[what] += 1
+        name = f"{what} #{self._passed[what]}"
+        dies = name in self._deaths
         os.write(self._trace, f"{name}{_KILLED if dies else ''}\n".encode())
         if dies:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -30,6 +30,7 @@ from rollouts.controller.routes import Routes
 from rollouts.controller.workloads import Workloads
 from rollouts.controller.writes import Checkpoint, Writer, merge_difference, no_checkpoint
 from rollouts.delivery.actions import (
+    Action,
     CopyConfig,
     CreateAnalysisRun,
     CreateExperiment,
@@ -114,7 +115,7 @@ class Applier:
                 assert isinstance(known, KnownRollout), "nothing is done for a spec that does not parse"
                 await self._act(known, action)
                 done.add(action.name)
-                self.checkpoint(type(action).__name__)
+                self.checkpoint(_written(action))
         except (Conflict, NotFound, Rejected, Transient):
             # What is done is not decided again: it is told now or never.
             await self._tell(known.metadata, [event for event in plan.events if event.about in done])
@@ -123,7 +124,7 @@ class Applier:
     async def _tell(self, metadata: ObjectMeta, events: Iterable[Event]) -> None:
         for event in events:
             await self.recorder.post(metadata, event, self.now())
-            self.checkpoint("Event")
+            self.checkpoint(f"Event {event.reason}")
 
     async def _write_status(self, metadata: ObjectMeta, old: RolloutStatus, new: RolloutStatus) -> bool:
         """One patch of the differences; none when there are none."""
@@ -138,7 +139,7 @@ class Applier:
         }
         key = Key(metadata.namespace, metadata.name)
         await self.writer.patch(self.stores.rollouts, key, patch, subresource="status")
-        self.checkpoint("Status")
+        self.checkpoint(f"Status {new.phase} {new.step}".rstrip())
         return True
 
     async def _annotate(self, metadata: ObjectMeta, changed: Mapping[str, str | None]) -> ObjectMeta:
@@ -296,3 +297,12 @@ def _is_of_template(found: Mapping[str, Any], rollout: Rollout, names: Names) ->
 def _is_ours(found: Mapping[str, Any], rollout: ObjectMeta) -> bool:
     owners = found["metadata"].get("ownerReferences") or ()
     return any(o.get("controller") and o["uid"] == rollout.uid for o in owners)
+
+
+def _written(action: Action) -> str:
+    """What a checkpoint calls it: the same write has the same name whenever it is done."""
+    name = (
+        type(action).__name__ if isinstance(action, SetWeights) else f"{type(action).__name__} {action.name}"
+    )
+    sized = action.replicas if isinstance(action, PatchReplicaSet) else None
+    return name if sized is None else f"{name} {sized}"

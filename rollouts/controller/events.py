@@ -1,7 +1,8 @@
 """core/v1 Events: what happened to an object, in words for people.
 
 Decides the name of an event: derived from the object's version that was decided on and from the content,
-so that a decision repeated after a crash finds its event there already. An event that cannot be posted is
+so that a decision repeated after a crash finds its event there already; what can be true only once is named by the
+content alone. An event that cannot be posted is
 logged and forgotten; it never fails a reconcile.
 """
 
@@ -59,7 +60,8 @@ class Recorder:
         self._unsettled.pop(uid, None)
 
     def _body(self, about: ObjectMeta, event: Event | gitops.Event, at: str) -> dict[str, object]:
-        facts = (about.uid, about.resource_version, event.reason, event.message)
+        is_unique = isinstance(event, Event) and event.is_unique
+        facts = (about.uid, "" if is_unique else about.resource_version, event.reason, event.message)
         digest = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
         return {
             "apiVersion": "v1",

@@ -36,6 +36,11 @@ class Event:
     about: str = ""
     """Name of the object whose write it tells: once that is done nobody will decide it again."""
 
+    @property
+    def is_unique(self) -> bool:
+        """Said once in the life of a Rollout: the words name the revision that has become stable."""
+        return self.reason is Reason.COMPLETED
+
 
 @dataclass(frozen=True, slots=True)
 class CreateReplicaSet:

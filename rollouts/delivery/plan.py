@@ -42,7 +42,7 @@ from rollouts.delivery import (
     weights,
     workload,
 )
-from rollouts.delivery.actions import Action, CreateExperiment, Plan, WebhookCall
+from rollouts.delivery.actions import Action, CreateExperiment, PatchReplicaSet, Plan, WebhookCall
 from rollouts.delivery.bake import Baking
 from rollouts.delivery.sets import Sets
 from rollouts.delivery.snapshot import ReplicaSet, Snapshot
@@ -329,7 +329,9 @@ def _finished(
     if now.controller_pause and not now.pause_conditions and not view.is_held(seen, now):
         now = replace(now, controller_pause=False)
     now = workload.observed(seen, now)
-    now = status.finished(seen, now, waits_for_pods=waits_for_pods)
+    # Its counts will be old.
+    changing = any(_changes(action, seen.sets.current) for action in actions)
+    now = status.finished(seen, now, waits_for_pods=waits_for_pods, changing=changing)
     facts = [*draft.events, *weights.told(seen, now), *_timed_out(seen, now)]
     ordered = events.in_order(facts, first=not seen.old.stable_rs)
     stepping = bool(seen.steps) and view.mode(seen, seen.old) is Mode.STEPPING and not seen.rescaled
@@ -342,6 +344,13 @@ def _finished(
         ended=duration.ended(seen, now),
         annotations=notes.missing(seen),
     )
+
+
+def _changes(action: Action, rs: ReplicaSet) -> bool:
+    """The action gives a set another spec; a mere annotation is none of its controller's business."""
+    if not isinstance(action, PatchReplicaSet) or action.name != rs.name:
+        return False
+    return replace(action, annotations={}) != PatchReplicaSet(rs.name, rs.uid, action.resource_version)
 
 
 def _timed_out(seen: View, now: RolloutStatus) -> tuple[events.Fact, ...]:

@@ -69,10 +69,15 @@ class _Says:
     message: str
 
 
-def finished(seen: View, status: RolloutStatus, *, waits_for_pods: bool) -> RolloutStatus:
-    """The status with everything that follows from it and from the observed sets."""
+def finished(
+    seen: View, status: RolloutStatus, *, waits_for_pods: bool, changing: bool = False
+) -> RolloutStatus:
+    """The status with everything that follows from it and from the observed sets.
+
+    `changing`: the current set is given another spec by this very plan.
+    """
     status = _settled(seen, status)
-    healthy = _is_healthy(seen, status)
+    healthy = not changing and _is_healthy(seen, status)
     promoted = status.stable_rs == seen.hash
     counting = not (status.abort or seen.spec.paused or status.pause_conditions)
     waits = (promoted and not healthy) or (not promoted and waits_for_pods)

@@ -31,8 +31,11 @@ RESOURCES: Mapping[str, Resource] = {
     "Service": resources.SERVICE,
     "AnalysisRun": resources.analysis_run(GROUP),
     "Event": resources.EVENT,
+    "Pod": resources.POD,
 }
-"""What is filmed."""
+"""What is filmed; of pods, those that carry a mark."""
+MARK = "role"
+"""The label by which scenarios mark pods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,8 @@ def shown(seen: Seen, frame: Frame) -> Seen:
             return replace(seen, services=_after(seen.services, frame, _selected))
         case "AnalysisRun":
             return replace(seen, runs=_after(seen.runs, frame, _run))
+        case "Pod":
+            return replace(seen, marks=_after(seen.marks, frame, _mark))
         case _:
             return seen
 
@@ -100,6 +105,11 @@ def _after(known: Mapping[str, T], frame: Frame, read: Callable[[Object], T]) ->
     name = frame.body["metadata"]["name"]
     left = {key: value for key, value in known.items() if key != name}
     return left if frame.gone else {**left, name: read(frame.body)}
+
+
+def _mark(body: Object) -> tuple[str, str]:
+    labels = body["metadata"]["labels"]
+    return labels.get(POD_TEMPLATE_HASH_LABEL, ""), labels[MARK]
 
 
 def _selected(body: Object) -> str:

@@ -42,7 +42,9 @@ def _sizes(before: Seen, after: Seen) -> Iterator[str]:
 
 
 def _bounds(spec: Object) -> Limits | None:
-    canary = spec["strategy"].get("canary")
+    strategy = spec["strategy"]
+    by_type = {} if strategy.get("type") == "RollingUpdate" else None
+    canary = strategy.get("canary", strategy.get("rollingUpdate", by_type))
     if canary is None or "trafficRouting" in canary:
         return None
     surge, unavailable = canary.get("maxSurge", "25%"), canary.get("maxUnavailable", "25%")
@@ -52,6 +54,8 @@ def _bounds(spec: Object) -> Limits | None:
 def _active(before: Seen, after: Seen, spec: Object) -> Iterator[str]:
     """The set that users reach is never made smaller than the spec asks for."""
     blue_green = spec["strategy"].get("blueGreen")
+    if "recreate" in spec["strategy"] or spec["strategy"].get("type") == "Recreate":
+        yield from _alone(before, after)
     selected = after.services.get(blue_green["activeService"]) if blue_green else None
     active = next((n for n, s in after.sets.items() if s.hash == selected), None)
     if active is None or active not in before.sets:
@@ -59,6 +63,15 @@ def _active(before: Seen, after: Seen, spec: Object) -> Iterator[str]:
     size = after.sets[active].replicas
     if size < min(before.sets[active].replicas, spec.get("replicas", 1)):
         yield f"the active set is made smaller: {size}"
+
+
+def _alone(before: Seen, after: Seen) -> Iterator[str]:
+    """A set grows only when no other has pods."""
+    for name, rs in after.sets.items():
+        others = [other for n, other in after.sets.items() if n != name]
+        grows = name not in before.sets or rs.replicas > before.sets[name].replicas
+        if grows and rs.replicas and any(other.replicas or other.current for other in others):
+            yield f"two versions run: {name} grows"
 
 
 def _services(before: Seen, after: Seen) -> Iterator[str]:

@@ -23,7 +23,7 @@ from rollouts.kube import Kube, Ref, Resource, resources
 from rollouts.sandbox.behaviour import READY
 from tests.api.harness import eventually
 from tests.conformance import invariants, seen
-from tests.conformance.film import GROUP, RESOURCES, Film, Frame
+from tests.conformance.film import GROUP, MARK, RESOURCES, Film, Frame
 from tests.conformance.people import VERBS, verb
 from tests.conformance.played import Played, Stuck, Told, holds
 from tests.conformance.scenario import METRICS, NAME, Chapter, Object, Scenario, patch_of, reading
@@ -35,7 +35,6 @@ _BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget
 _KINDS: Mapping[str, Resource] = {
     **RESOURCES,
     "AnalysisTemplate": resources.analysis_template(GROUP),
-    "Pod": resources.POD,
     "PodDisruptionBudget": _BUDGETS,
 }
 _numbers = itertools.count(1)
@@ -43,7 +42,7 @@ _numbers = itertools.count(1)
 
 @dataclass(slots=True)
 class Readings:
-    """The metrics of all namespaces, over HTTP."""
+    """The metrics and the gates of all namespaces, over HTTP. A gate says yes to what is good."""
 
     values: dict[str, dict[str, float | None]] = field(default_factory=lambda: defaultdict(dict))
     url: str = ""
@@ -51,6 +50,8 @@ class Readings:
     async def answer(self, request: web.Request) -> web.Response:
         known = self.values[request.match_info["namespace"]]
         value = known.get(request.match_info["metric"], 1.0)
+        if request.method == "POST":
+            return web.Response(status=200 if value else 403)
         if value is None:
             return web.Response(status=500, text="no answer")
         return web.json_response({"value": value})
@@ -58,7 +59,7 @@ class Readings:
     @contextlib.asynccontextmanager
     async def served(self) -> AsyncIterator[Readings]:
         app = web.Application()
-        app.router.add_get("/{namespace}/{metric}", self.answer)
+        app.router.add_route("*", "/{namespace}/{metric}", self.answer)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -83,14 +84,14 @@ class Stage:
     async def play(self, scenario: Scenario) -> Played:
         """When its turn has come."""
         async with self.turns:
-            return await self._play(scenario)
+            return await (await self.actors(scenario)).play()
 
-    async def _play(self, scenario: Scenario) -> Played:
+    async def actors(self, scenario: Scenario) -> Actors:
+        """In a namespace of their own."""
         namespace = f"story-{next(_numbers)}"
         body: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
         await self.kube.create(resources.NAMESPACE, body, field_manager="tests")
-        film = self.films[namespace]
-        return await Actors(self, namespace, scenario, film).play()
+        return Actors(self, namespace, scenario, self.films[namespace])
 
 
 @contextlib.asynccontextmanager
@@ -112,7 +113,8 @@ async def stage(kube: Kube) -> AsyncIterator[Stage]:
 async def _filmed(on: Stage, kind: str) -> None:
     resource = RESOURCES[kind]
     start = (await on.kube.list(resource)).resource_version
-    async for event, body in on.kube.watch(resource, resource_version=start):
+    selector = MARK if kind == "Pod" else ""
+    async for event, body in on.kube.watch(resource, resource_version=start, label_selector=selector):
         # The events of others are not ours to judge.
         if event != "BOOKMARK" and body.get("involvedObject", {}).get("kind") in (None, "Rollout"):
             on.films[body["metadata"]["namespace"]].add(event, kind, body)
@@ -269,10 +271,10 @@ class Actors:
         await self.stage.kube.create(_KINDS[body["kind"]], written, field_manager="tests")
 
     async def _patch(self, kind: str, name: str, body: Mapping[str, Any], subresource: str = "") -> None:
-        """What is written is seen before anything is looked for."""
+        """What is written is seen before anything is looked for; of pods not all are filmed."""
         ref = _KINDS[kind].ref(name, self.namespace)
         answer = await self.stage.kube.merge_patch(ref, body, field_manager="tests", subresource=subresource)
-        if kind in RESOURCES:
+        if kind != "Pod":
             await self.film.shows(kind, int(answer["metadata"]["resourceVersion"]))
 
     # what was to be seen

@@ -61,6 +61,9 @@ class Seen:
     """Name -> the hash that it selects."""
     runs: Mapping[str, Run] = field(default_factory=dict)
 
+    marks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Pods that carry a mark -> their hash and the mark."""
+
     @property
     def status(self) -> Object:
         return self.rollout.get("status") or {}
@@ -74,6 +77,7 @@ def state(seen: Seen, versions: Mapping[str, int]) -> Object:
         "step": status.get("step"),
         "pods": {versions[s.hash]: s.counted for s in _in_order(seen) if s.replicas or s.current},
         "revisions": {versions[s.hash]: s.revision for s in _in_order(seen)},
+        "marks": {versions[s.hash]: found for s in _in_order(seen) if (found := _marks(seen, s))},
         "leaving": [versions[s.hash] for s in _in_order(seen) if s.leaving],
         "weights": _weights(status, versions),
         "serves": {name: versions.get(h, h or _NONE) for name, h in sorted(seen.services.items())},
@@ -100,8 +104,10 @@ def settled(seen: Seen) -> bool:
 
 def _recorded(status: Object) -> Iterator[tuple[str, str]]:
     """Runs that a status names, and the phase that it says."""
-    for part in (status.get("canary") or {}, status.get("blueGreen") or {}):
-        yield from ((run["name"], run["status"]) for key, run in part.items() if key.endswith("RunStatus"))
+    for part in (status.get(name) or {} for name in ("canary", "blueGreen", "bake")):
+        yield from (
+            (run["name"], run["status"]) for key, run in part.items() if key.lower().endswith("runstatus")
+        )
 
 
 def _matters(run: Run, recorded: Mapping[str, str]) -> bool:
@@ -144,6 +150,14 @@ def _weights(status: Object, versions: Mapping[str, int]) -> dict[int, int]:
         if weight and pod_hash in versions:
             found[versions[pod_hash]] = found.get(versions[pod_hash], 0) + weight
     return found
+
+
+def _marks(seen: Seen, rs: Set) -> Any:
+    """The mark of a set's pods, where all of them carry the same."""
+    carried = [mark for pod_hash, mark in seen.marks.values() if pod_hash == rs.hash]
+    if len(set(carried)) == 1 and len(carried) == rs.current:
+        return carried[0]
+    return sorted(carried)
 
 
 def _restarted(rollout: Object) -> bool | None:

@@ -7,6 +7,7 @@ is in memory is lost with it; there is nothing, so the next decision simply sees
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -21,13 +22,14 @@ from rollouts.api.rollout import Rollout, RolloutSpec
 from rollouts.api.rollout_status import RolloutStatus
 from rollouts.delivery.actions import Action, Event, Plan
 from rollouts.simulate.pods import SimulatedPod
-from rollouts.simulate.scenario import PodBehaviour, Reading
+from rollouts.simulate.scenario import PodBehaviour, Reading, Reply, WebhookBehaviour
 from rollouts.simulate.scenario import Scenario as Surroundings
 from rollouts.simulate.world import World
 from tests.conformance import invariants, seen
+from tests.conformance.film import MARK
 from tests.conformance.people import VERBS, verb
 from tests.conformance.played import Played, Stuck, Told, holds
-from tests.conformance.scenario import NAME, Chapter, Object, Scenario, library, patch_of, reading
+from tests.conformance.scenario import METRICS, NAME, Chapter, Object, Scenario, library, patch_of, reading
 from tests.conformance.seen import Run, Seen, Set
 
 BEGIN = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -47,7 +49,7 @@ class Virtual(World):
 
     def __init__(self, scenario: Scenario) -> None:
         self.story = scenario
-        self.body = scenario.rollout()
+        self.body = json.loads(json.dumps(scenario.rollout()).replace(METRICS, "http://metrics"))
         self.by_hash = {pod_template_hash(scenario.template(v)): v for v in range(1, 10)}
         self.unready: set[str] = set()
         self.budget = 0
@@ -63,7 +65,7 @@ class Virtual(World):
         metadata = ObjectMeta(name=NAME, namespace="conformance", uid="uid", generation=1)
         super().__init__(
             Rollout(metadata, spec),
-            Surroundings(readings=_readings(scenario.readings)),
+            _surroundings(scenario.readings),
             BEGIN,
             services=scenario.services,
             templates={
@@ -108,7 +110,7 @@ class Virtual(World):
     def _measure_from_now_on(self, words: Mapping[str, object]) -> None:
         values = {r.metric: r.value for r in self.scenario.readings}
         values.update({metric: reading(word) for metric, word in words.items()})
-        self.scenario = replace(self.scenario, readings=_readings(values))
+        self.scenario = _surroundings(values)
 
     def _lose(self, counts: Mapping[int, int]) -> None:
         for version, count in counts.items():
@@ -172,7 +174,8 @@ class Virtual(World):
         """An event is named by the version of the Rollout that it was decided on: it is there once."""
         if self._about is not self.rollout:
             self._about, self._about_told = self.rollout, frozenset()
-        self.told += [event for event in events if event not in self._about_told]
+        new = [event for event in events if event not in self._about_told]
+        self.told += [event for event in new if not (event.is_unique and event in self.told)]
         self._about_told |= set(events)
 
     def twin(self) -> Virtual:
@@ -181,6 +184,7 @@ class Virtual(World):
         other.sets = {name: replace(rs, pods=[replace(p) for p in rs.pods]) for name, rs in self.sets.items()}
         other.runs, other.services = dict(self.runs), dict(self.services)
         other.run_specs, other.versions = dict(self.run_specs), dict(self.versions)
+        other.answers = dict(self.answers)
         other.measured = {name: replace(run) for name, run in self.measured.items()}
         other.told, other.ended, other.film = list(self.told), list(self.ended), self.film[-1:]
         other.body = dict(self.body)
@@ -208,7 +212,13 @@ class Virtual(World):
             run.name: Run(run.name, seen.what(run.type, run.step_index), run.phase.value)
             for run in self.runs.values()
         }
-        return Seen(self.json(), sets, services, runs)
+        marks = {
+            pod.name: (rs.hash, pod.labels[MARK])
+            for rs in self.sets.values()
+            for pod in rs.pods
+            if MARK in pod.labels
+        }
+        return Seen(self.json(), sets, services, runs, marks)
 
 
 def play(scenario: Scenario) -> Played:
@@ -264,8 +274,11 @@ def merged(target: Any, patch: Any) -> Any:
     return found
 
 
-def _readings(values: Mapping[str, float | None]) -> tuple[Reading, ...]:
-    return tuple(
+def _surroundings(values: Mapping[str, float | None]) -> Surroundings:
+    """What is measured, and what gates say."""
+    readings = tuple(
         Reading(name, outcome=Phase.ERROR) if value is None else Reading(name, value=value)
         for name, value in values.items()
     )
+    gates = tuple(WebhookBehaviour(name, (Reply(ok=bool(value)),)) for name, value in values.items())
+    return Surroundings(readings=readings, webhooks=gates)

@@ -77,5 +77,6 @@ def _applier(kube: Kube) -> Applier:
         instance_id="",
         workloads=cast("Any", None),
         configs=cast("Any", None),
+        routes=cast("Any", None),
         now=environment.now,
     )
