@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Reason
-from rollouts.api.parse import format_timestamp
+from rollouts.api.parse import format_duration, format_timestamp
 from rollouts.api.rollout import Bake
 from rollouts.api.rollout_status import BakeStatus, RolloutStatus
 from rollouts.delivery import events, runs, templates, view
@@ -60,8 +60,9 @@ def is_endless(seen: View, slot: runs.Slot) -> bool:
 
 
 def _begun(seen: View, draft: Draft, spec: Bake) -> Draft:
-    until = f" until {format_timestamp(seen.now + spec.duration)}" if spec.duration else ""
-    told = f"Revision {seen.revision} ({seen.hash}) serves everything and bakes{until}"
+    # Not until when: told again after a crash it is the same event.
+    how_long = f" for {format_duration(spec.duration)}" if spec.duration else ""
+    told = f"Revision {seen.revision} ({seen.hash}) serves everything and bakes{how_long}"
     status = replace(draft.status, bake=BakeStatus(seen.now))
     return draft.to(status, events.normal(Reason.BAKING, told))
 

@@ -19,6 +19,7 @@ from aiohttp import web
 
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
 from rollouts.api.podtemplate import pod_template_hash
+from rollouts.errors import Transient
 from rollouts.kube import Kube, Ref, Resource, resources
 from rollouts.sandbox.behaviour import READY
 from tests.api.harness import eventually
@@ -30,6 +31,7 @@ from tests.conformance.scenario import METRICS, NAME, Chapter, Object, Scenario,
 
 _CHAPTER_SECONDS = 90.0
 _AT_ONCE = 32
+_BETWEEN_WATCHES_SECONDS = 0.1
 _QUIET_SECONDS = 1.0
 _BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 _KINDS: Mapping[str, Resource] = {
@@ -102,22 +104,32 @@ async def stage(kube: Kube) -> AsyncIterator[Stage]:
         cameras = [asyncio.create_task(_filmed(found, kind)) for kind in RESOURCES]
         try:
             yield found
+        finally:
             broken = [camera for camera in cameras if camera.done()]
             assert not broken, f"a watch has ended: {broken}"
-        finally:
             for camera in cameras:
                 camera.cancel()
             await asyncio.gather(*cameras, return_exceptions=True)
 
 
 async def _filmed(on: Stage, kind: str) -> None:
+    """From now on; a watch that the server ends goes on where it was."""
     resource = RESOURCES[kind]
-    start = (await on.kube.list(resource)).resource_version
+    version = (await on.kube.list(resource)).resource_version
+    while True:
+        # A server that has just learned of a kind ends watches of it, or is not ready for new ones.
+        with contextlib.suppress(Transient):
+            async for event, body in _watch(on, kind, version):
+                version = body["metadata"]["resourceVersion"]
+                # The events of others are not ours to judge.
+                if event != "BOOKMARK" and body.get("involvedObject", {}).get("kind") in (None, "Rollout"):
+                    on.films[body["metadata"]["namespace"]].add(event, kind, body)
+        await asyncio.sleep(_BETWEEN_WATCHES_SECONDS)
+
+
+def _watch(on: Stage, kind: str, version: str) -> AsyncIterator[tuple[str, Object]]:
     selector = MARK if kind == "Pod" else ""
-    async for event, body in on.kube.watch(resource, resource_version=start, label_selector=selector):
-        # The events of others are not ours to judge.
-        if event != "BOOKMARK" and body.get("involvedObject", {}).get("kind") in (None, "Rollout"):
-            on.films[body["metadata"]["namespace"]].add(event, kind, body)
+    return on.kube.watch(RESOURCES[kind], resource_version=version, label_selector=selector)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,9 @@ REPRESENTATIVES = {
     "deadlines": "deadline-aborts",
     "analysis": "step-analysis-succeeds",
     "bluegreen": "post-promotion-analysis-succeeds",
+    "rolling": "recreate-and-back",
+    "roles": "canary-and-stable-metadata",
+    "beyond": "bake-of-blue-green",
 }
 """Of each class the story with the most kinds of writes."""
 _AT_ONCE = 10
@@ -114,11 +117,17 @@ def differing(scenario: Scenario, played: Played, quiet: Played, who: str) -> It
         where = f"{scenario.name} ({who}), chapter {number}"
         if chapter.then and told.state != chapter.then:
             yield f"{where}: {told.state}, not {chapter.then}"
-        if chapter.then and told.phases != chapter.phases:
+        if chapter.then and not _passes_over(told.phases, chapter.phases):
             yield f"{where}: phases {told.phases}, not {chapter.phases}"
     if twice := _told(played) - _told(quiet):
         yield f"{scenario.name} ({who}): told again: {dict(twice)}\n{played.story}"
     yield from (f"{scenario.name} ({who}): {broken}" for broken in played.broken)
+
+
+def _passes_over(found: Sequence[str], expected: Sequence[str]) -> bool:
+    """While nobody serves, the world goes on: a phase may be passed over, but none comes that should not."""
+    left = iter(expected)
+    return all(phase in left for phase in found)
 
 
 def _told(played: Played) -> Counter[str]:
