@@ -29,6 +29,7 @@ class ProviderHost:
     asked: list[str] = field(default_factory=list)
     statuses: list[Object] = field(default_factory=list)
     pulls: list[Object] = field(default_factory=list)
+    comments: list[Object] = field(default_factory=list)
 
     def answer(self, method: str, target: str, authorization: str, body: Object | None) -> tuple[int, Any]:
         self.asked.append(f"{method} {target.partition('?')[0]}")
@@ -106,6 +107,24 @@ class ProviderHost:
         self.pulls.append(pull)
         return 201, self._pull(pull)
 
+    def list_comments(self, query: Object, body: Object, repo: str, number: str) -> tuple[int, Any]:
+        del query, body
+        return 200, [c for c in self.comments if (c["repo"], c["number"]) == (repo, number)]
+
+    def post_comment(self, query: Object, body: Object, repo: str, number: str) -> tuple[int, Any]:
+        del query
+        made = {"id": len(self.comments) + 1, "repo": repo, "number": number, "body": body["body"]}
+        self.comments.append(made)
+        return 201, made
+
+    def change_comment(
+        self, query: Object, body: Object, repo: str, comment: str, number: str = ""
+    ) -> tuple[int, Any]:
+        del query, number
+        found = next(c for c in self.comments if (c["repo"], c["id"]) == (repo, int(comment)))
+        found["body"] = body["body"]
+        return 200, found
+
     def _pull(self, pull: Object) -> Object:
         address = f"https://git.example.com/{pull['repo']}/pulls/{pull['number']}"
         if self.provider == "gitlab":
@@ -116,12 +135,18 @@ class ProviderHost:
 
 
 _GITHUB = (
+    ("GET", rf"{_REPOSITORY}/issues/(?P<number>\d+)/comments", "list_comments"),
+    ("POST", rf"{_REPOSITORY}/issues/(?P<number>\d+)/comments", "post_comment"),
+    ("PATCH", rf"{_REPOSITORY}/issues/comments/(?P<comment>\d+)", "change_comment"),
     ("GET", rf"{_REPOSITORY}/pulls", "list_pulls"),
     ("POST", rf"{_REPOSITORY}/pulls", "post_pull"),
     ("GET", rf"{_REPOSITORY}/commits/(?P<sha>[0-9a-f]{{40}})/statuses", "list_statuses"),
     ("POST", rf"{_REPOSITORY}/statuses/(?P<sha>[0-9a-f]{{40}})", "post_status"),
 )
 _GITLAB = (
+    ("GET", rf"{_PROJECT}/merge_requests/(?P<number>\d+)/notes", "list_comments"),
+    ("POST", rf"{_PROJECT}/merge_requests/(?P<number>\d+)/notes", "post_comment"),
+    ("PUT", rf"{_PROJECT}/merge_requests/(?P<number>\d+)/notes/(?P<comment>\d+)", "change_comment"),
     ("GET", rf"{_PROJECT}/merge_requests", "list_pulls"),
     ("POST", rf"{_PROJECT}/merge_requests", "post_pull"),
     ("GET", rf"{_PROJECT}/repository/commits/(?P<sha>[0-9a-f]{{40}})/statuses", "list_statuses"),

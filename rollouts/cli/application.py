@@ -1,4 +1,4 @@
-"""app list, get, sync, retry, rollback: what Git says, what runs, what was refused and why.
+"""app list, get, diff, preview, sync, retry, rollback: what Git says, what runs, what was refused and why.
 
 People talk to the controller through annotations, each a token that is handled once; see `api.application`.
 """
@@ -16,7 +16,7 @@ from rollouts.api.application import (
     ROLLBACK_ANNOTATION,
     SYNC_ANNOTATION,
 )
-from rollouts.cli import completion, output, screen
+from rollouts.cli import application_diff, completion, output, screen
 from rollouts.cli.facts import dig
 from rollouts.cli.live import Live, Source
 from rollouts.cli.output import AllNamespaces, Format, Output, Watch
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rollouts.kube import Ref
 
 app = typer.Typer()
+app.registered_commands += application_diff.app.registered_commands
 
 ApplicationName = Annotated[
     str,

@@ -39,7 +39,7 @@ _VERBS = {
 }
 # Word -> app that holds the words under it, `module` or `module:name`, and what the help says of it.
 _GROUPS = {
-    "app": ("application", "Applications: list, get, sync, retry."),
+    "app": ("application", "Applications: list, get, diff, preview, sync, retry, rollback."),
     "analysis": ("analyse", "Analyses, before they guard anything: run now, backtest on the past."),
     "set": ("revise:set_app", "Change one thing of a Rollout: set image."),
     "sandbox": ("sandbox", "A real cluster with simulated pods, Prometheus and Git, on this machine."),

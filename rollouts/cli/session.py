@@ -20,7 +20,7 @@ from rollouts.api.meta import Names
 from rollouts.cli import completion
 from rollouts.cli import target as targets
 from rollouts.cli.target import ApiGroup, CliError, Context, Kubeconfig, Namespace, Target
-from rollouts.errors import NotFound
+from rollouts.errors import NotFound, RolloutsError
 
 if TYPE_CHECKING:
     from rollouts.kube import Kube, Ref, Resource
@@ -71,11 +71,14 @@ class Session:
 
 
 def verb(
-    app: typer.Typer, name: str
+    app: typer.Typer, name: str, *, trouble: int = 1
 ) -> Callable[
     [Callable[Concatenate[Session, P], Awaitable[None]]], Callable[Concatenate[Session, P], Awaitable[None]]
 ]:
-    """Register a coroutine as a command that takes the flags of every verb beside its own."""
+    """Register a coroutine as a command that takes the flags of every verb beside its own.
+
+    `trouble` is the exit code for an error, where 1 means something else.
+    """
 
     def register(
         work: Callable[Concatenate[Session, P], Awaitable[None]],
@@ -84,7 +87,13 @@ def verb(
         def command(ctx: typer.Context, **arguments: Any) -> None:
             flags = Target(**{flag: arguments.pop(flag) for flag in _FLAGS})
             outer = ctx.obj if isinstance(ctx.obj, Target) else Target()
-            asyncio.run(_with_session(flags.over(outer), work, arguments))
+            try:
+                asyncio.run(_with_session(flags.over(outer), work, arguments))
+            except RolloutsError as e:
+                if trouble == 1:
+                    raise
+                typer.echo(f"error: {e}", err=True)
+                raise typer.Exit(trouble) from None
 
         own = inspect.signature(work, eval_str=True)
         command.__signature__ = own.replace(parameters=_parameters(own))  # type: ignore[attr-defined]

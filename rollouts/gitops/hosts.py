@@ -70,7 +70,17 @@ class Host(Protocol):
     def propose(self, repository: str, head: str, base: str, title: str, text: str) -> Request: ...
 
     def address(self, answer: Any) -> str:
-        """Of a pull request."""
+        """Of a pull request or a comment, for people."""
+
+    def comments(self, repository: str, number: int) -> Request:
+        """Ask for those of a pull request."""
+
+    def comment(self, answer: Any, mark: str) -> int:
+        """The one whose text begins with `mark`; 0 where there is none."""
+
+    def add_comment(self, repository: str, number: int, text: str) -> Request: ...
+
+    def change_comment(self, repository: str, number: int, comment: int, text: str) -> Request: ...
 
 
 class GitHub:
@@ -116,6 +126,19 @@ class GitHub:
 
     def address(self, answer: Any) -> str:
         return _text(answer, "html_url")
+
+    def comments(self, repository: str, number: int) -> Request:
+        return Request("GET", f"/repos/{repository}/issues/{number}/comments?per_page=100")
+
+    def comment(self, answer: Any, mark: str) -> int:
+        return _comment(answer, mark)
+
+    def add_comment(self, repository: str, number: int, text: str) -> Request:
+        return Request("POST", f"/repos/{repository}/issues/{number}/comments", {"body": text})
+
+    def change_comment(self, repository: str, number: int, comment: int, text: str) -> Request:
+        del number
+        return Request("PATCH", f"/repos/{repository}/issues/comments/{comment}", {"body": text})
 
 
 class Gitea(GitHub):
@@ -186,6 +209,20 @@ class GitLab:
 
     def address(self, answer: Any) -> str:
         return _text(answer, "web_url")
+
+    def comments(self, repository: str, number: int) -> Request:
+        query = urlencode({"sort": "asc", "per_page": 100})
+        return Request("GET", f"{_project(repository)}/merge_requests/{number}/notes?{query}")
+
+    def comment(self, answer: Any, mark: str) -> int:
+        return _comment(answer, mark)
+
+    def add_comment(self, repository: str, number: int, text: str) -> Request:
+        return Request("POST", f"{_project(repository)}/merge_requests/{number}/notes", {"body": text})
+
+    def change_comment(self, repository: str, number: int, comment: int, text: str) -> Request:
+        path = f"{_project(repository)}/merge_requests/{number}/notes/{comment}"
+        return Request("PUT", path, {"body": text})
 
 
 HOSTS: Mapping[GitProvider, Host] = {
@@ -288,6 +325,12 @@ def _newest(answer: Any, key: str, value: str) -> Mapping[str, Any]:
     """The first of a list (newest first) that is named so."""
     items: Sequence[Any] = answer if isinstance(answer, list) else ()
     return next((i for i in items if isinstance(i, dict) and i.get(key) == value), {})
+
+
+def _comment(answer: Any, mark: str) -> int:
+    items: Sequence[Any] = answer if isinstance(answer, list) else ()
+    found = (i for i in items if isinstance(i, dict) and str(i.get("body") or "").startswith(mark))
+    return int(next(found, {}).get("id") or 0)
 
 
 def _text(answer: Any, key: str) -> str:
