@@ -20,7 +20,7 @@ from rollouts.api.parse import dump, parse
 from rollouts.api.podtemplate import pod_template_hash
 from rollouts.api.rollout import Rollout, RolloutSpec
 from rollouts.api.rollout_status import RolloutStatus
-from rollouts.delivery.actions import Action, Event, Plan
+from rollouts.delivery.actions import Action, Event, EvictPod, Plan
 from rollouts.simulate.pods import SimulatedPod
 from rollouts.simulate.scenario import PodBehaviour, Reading, Reply, WebhookBehaviour
 from rollouts.simulate.scenario import Scenario as Surroundings
@@ -53,6 +53,7 @@ class Virtual(World):
         self.by_hash = {pod_template_hash(scenario.template(v)): v for v in range(1, 10)}
         self.unready: set[str] = set()
         self.budget = 0
+        self.refused: datetime | None = None
         self.film: list[Seen] = []
         self.watcher: Watcher | None = None
         """Called with the cluster and the number of writes before a plan is carried out."""
@@ -149,6 +150,16 @@ class Virtual(World):
         available = sum(rs.available for rs in self.sets.values())
         if available > self.budget:
             super().evict(name)
+        else:
+            self.refused = self.now
+
+    def decide(self) -> Plan:
+        """An eviction that was refused comes back at the plan's time, not at once."""
+        decided = super().decide()
+        if self.refused != self.now:
+            return decided
+        kept = tuple(action for action in decided.actions if not isinstance(action, EvictPod))
+        return replace(decided, actions=kept)
 
     # what the controller does
 
