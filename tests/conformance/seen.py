@@ -17,8 +17,8 @@ from tests.conformance.scenario import Object
 _NONE = "-"
 _OVER = ("Successful", "Failed", "Error", "Inconclusive")
 _STEPS = re.compile(r"Steps? (\d+)(?: to (\d+))? of")
-_UNCOUNTED = frozenset({"ScalingReplicaSet", "AnalysisRunRunning"})
-"""How many sizes are gone through depends on how fast pods come up; the counts say where it ends. And an
+_UNCOUNTED = frozenset({"ScalingReplicaSet", "TrafficWeightUpdated", "AnalysisRunRunning"})
+"""How many sizes and shares are gone through depends on how fast pods come up; the counts say where it ends. And an
 analysis may be over before anybody has seen it run."""
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from analysis.model import Phase
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
-from rollouts.api.meta import Names, ObjectMeta
+from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names, ObjectMeta
 from rollouts.api.parse import dump, parse
 from rollouts.api.podtemplate import pod_template_hash
 from rollouts.api.rollout import Rollout, RolloutSpec
@@ -195,7 +195,7 @@ class Virtual(World):
         other.sets = {name: replace(rs, pods=[replace(p) for p in rs.pods]) for name, rs in self.sets.items()}
         other.runs, other.services = dict(self.runs), dict(self.services)
         other.run_specs, other.versions = dict(self.run_specs), dict(self.versions)
-        other.answers = dict(self.answers)
+        other.answers, other.routes = dict(self.answers), copy.deepcopy(self.routes)
         other.measured = {name: replace(run) for name, run in self.measured.items()}
         other.told, other.ended, other.film = list(self.told), list(self.ended), self.film[-1:]
         other.body = dict(self.body)
@@ -211,6 +211,15 @@ class Virtual(World):
             self._json = self.rollout, body
         return self._json[1]
 
+    def _routed(self) -> Mapping[str, str]:
+        """The Service that is a router."""
+        canary = self.rollout.spec.strategy.canary
+        root = canary.traffic_routing.services if canary and canary.traffic_routing else None
+        if root is None:
+            return {}
+        selector = self.routes.objects.get("services", {}).get("spec", {}).get("selector", {})
+        return {root.root_service: selector.get(POD_TEMPLATE_HASH_LABEL, "")}
+
     def seen(self) -> Seen:
         sets = {
             rs.name: Set(
@@ -218,7 +227,7 @@ class Virtual(World):
             )
             for rs in self.sets.values()
         }
-        services = {name: s.selected_hash for name, s in self.services.items() if s}
+        services = {name: s.selected_hash for name, s in self.services.items() if s} | self._routed()
         runs = {
             run.name: Run(run.name, seen.what(run.type, run.step_index), run.phase.value)
             for run in self.runs.values()
