@@ -61,7 +61,10 @@ def _canary(seen: View, status: RolloutStatus, planned: Sets) -> Iterator[tuple[
     if view.is_held(seen, status):
         return
     current, stable = seen.sets.current, seen.sets.stable
-    if status.stable_rs == seen.hash or stable is None:  # promoted, perhaps in this very plan
+    # Promoted, perhaps in this very plan; with routers only once that is written: after a crash traffic would
+    # be sent back to the old set by a stable Service that does not select it any more.
+    promoted = seen.old.stable_rs if seen.routing else status.stable_rs
+    if promoted == seen.hash or stable is None:
         yield from _once_ready(seen, seen.canary.stable_service, current)
         yield from _at_the_front(seen, status, current)
         return
