@@ -38,6 +38,18 @@ def application_names(ctx: typer.Context, incomplete: str) -> list[str]:
     return _names(ctx, incomplete, lambda _: resources.APPLICATION)
 
 
+def words_of_a_kind(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Rollouts, or the kind of what is named next."""
+    word = [w for w in ("experiment",) if incomplete and w.startswith(incomplete)]
+    return [*rollout_names(ctx, incomplete), *word]
+
+
+def experiment_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    from rollouts.kube import resources
+
+    return _names(ctx, incomplete, lambda names: resources.experiment(names.group))
+
+
 def for_kubectl() -> None:
     """The program `kubectl_complete-rollouts`: kubectl calls it with the words so far."""
     from rollouts.cli.main import app

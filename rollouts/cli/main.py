@@ -25,6 +25,7 @@ _VERBS = {
     "promote": "steer",
     "abort": "steer",
     "retry": "steer",
+    "terminate": "steer",
     "pause": "steer",
     "resume": "steer",
     "undo": "revise",

@@ -13,6 +13,7 @@ from typing import Any
 
 from rollouts.api import parse
 from rollouts.api.analysis import AnalysisPhase
+from rollouts.api.rollout_status import PauseReason
 from rollouts.cli import facts
 from rollouts.cli.facts import Object
 from rollouts.cli.target import CliError
@@ -31,6 +32,7 @@ RETRY = Patch({"status": {"abort": False}}, "status")
 PROMOTE_FULL = Patch({"status": {"promoteFull": True}}, "status")
 RESUME = Patch({"spec": {"paused": False}})
 PAUSE = Patch({"spec": {"paused": True}})
+TERMINATE = Patch({"spec": {"terminate": True}})
 
 
 def restart(at: datetime) -> Patch:
@@ -49,6 +51,13 @@ def promote(rollout: Object) -> tuple[Patch, ...]:
     status = _step_on(rollout)
     patches = (Patch({"status": status}, "status"),) if status else ()
     return (*patches, RESUME) if facts.dig(rollout, "spec", "paused") else patches
+
+
+def retry_experiment(experiment: Object) -> tuple[Patch, ...]:
+    """From the beginning; one that was terminated would end at once again."""
+    again = Patch({"spec": {"terminate": False}})
+    forgotten = Patch({"status": None}, "status")
+    return (again, forgotten) if facts.dig(experiment, "spec", "terminate") else (forgotten,)
 
 
 def set_image(
@@ -95,8 +104,10 @@ def _step_on(rollout: Object) -> Mapping[str, Any]:
 
 
 def _is_inconclusive(status: Object) -> bool:
+    """Of the step's analysis, or of its Experiment: whoever promotes does not wait for a verdict any more."""
     run = facts.dig(status, "canary", "currentStepAnalysisRunStatus", "status")
-    return bool(run == AnalysisPhase.INCONCLUSIVE)
+    paused = (pause.get("reason") for pause in status.get("pauseConditions") or ())
+    return run == AnalysisPhase.INCONCLUSIVE or PauseReason.INCONCLUSIVE_EXPERIMENT in paused
 
 
 def _next_index(rollout: Object) -> int:

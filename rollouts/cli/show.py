@@ -1,4 +1,4 @@
-"""list, get: what there is, and one Rollout in full, once or live.
+"""list, get: what there is, and one Rollout or Experiment in full, once or live.
 
 Reads objects and hands them to `facts` and `tree`, which decide what they mean and how they look.
 """
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rollouts.cli import facts, output, screen
+from rollouts.cli import facts, kinds, output, screen
 from rollouts.cli.facts import dig
+from rollouts.cli.kinds import Kind, Listed, NameAfterKind, What
 from rollouts.cli.live import Live, Source
 from rollouts.cli.output import AllNamespaces, Format, Output, Watch
-from rollouts.cli.session import Object, RolloutName, Session, verb
+from rollouts.cli.session import Object, Session, verb
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,8 +28,19 @@ app = typer.Typer()
 
 
 @verb(app, "list")
-async def list_(session: Session, *, everywhere: AllNamespaces = False, form: Output = Format.TABLE) -> None:
-    """Every Rollout, one line each."""
+async def list_(
+    session: Session,
+    what: Listed = Kind.ROLLOUT.value,
+    *,
+    everywhere: AllNamespaces = False,
+    form: Output = Format.TABLE,
+) -> None:
+    """Every Rollout, or every Experiment, one line each."""
+    if kinds.kind(what) is Kind.EXPERIMENT:
+        from rollouts.cli import experiments
+
+        await experiments.list_(session, everywhere=everywhere, form=form)
+        return
     namespace = "" if everywhere else session.namespace
     found = await session.listed(session.rollouts, namespace)
     if form is not Format.TABLE:
@@ -42,12 +54,19 @@ async def list_(session: Session, *, everywhere: AllNamespaces = False, form: Ou
 @verb(app, "get")
 async def get(
     session: Session,
-    name: RolloutName,
+    what: What,
+    name: NameAfterKind = "",
     *,
     watch: Watch = False,
     form: Output = Format.TABLE,
 ) -> None:
-    """One Rollout: steps, revisions, analysis, pods, and why it stopped."""
+    """One Rollout: steps, revisions, analysis, pods, and why it stopped; or one Experiment."""
+    kind, name = kinds.named(what, name)
+    if kind is Kind.EXPERIMENT:
+        from rollouts.cli import experiments
+
+        await experiments.get(session, name, watch=watch, form=form)
+        return
     rollout = await session.rollout(name)
     if form is not Format.TABLE:
         typer.echo(output.document(rollout, form))
@@ -102,13 +121,17 @@ def _row(rollout: Object, now: datetime) -> tuple[str | Text, ...]:
 def _sources(session: Session, rollout: Object) -> dict[str, Source]:
     from rollouts.kube import resources
 
+    conducts = any(dig(step, "experiment") for step in facts.raw_steps(rollout))
     labels = dig(rollout, "spec", "selector", "matchLabels") or {}
-    selector = ",".join(f"{key}={value}" for key, value in labels.items())
+    # Pods of an Experiment may have other labels.
+    selector = "" if conducts else ",".join(f"{key}={value}" for key, value in labels.items())
+    experiments = {"experiments": Source(resources.experiment(session.names.group))} if conducts else {}
     return {
         "rollouts": Source(session.rollouts),
         "replica_sets": Source(resources.REPLICA_SET, selector),
         "pods": Source(resources.POD, selector),
         "analysis_runs": Source(resources.analysis_run(session.names.group)),
+        **experiments,
     }
 
 
@@ -118,4 +141,5 @@ def _picture(live: Live, name: str) -> Picture | None:
     rollout = next((r for r in live.objects("rollouts") if r["metadata"]["name"] == name), None)
     if rollout is None:
         return None
-    return Picture(rollout, live.objects("replica_sets"), live.objects("pods"), live.objects("analysis_runs"))
+    kinds_shown = ("replica_sets", "pods", "analysis_runs", "experiments")
+    return Picture(rollout, *(live.objects(kind) for kind in kinds_shown))

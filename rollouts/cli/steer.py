@@ -1,4 +1,4 @@
-"""promote, abort, retry, pause, resume, restart: a person steers an update.
+"""promote, abort, retry, pause, resume, restart, terminate: a person steers an update or an Experiment.
 
 Each verb reads the Rollout, sends the patches of `patches` and says in one line what it did.
 """
@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from rollouts.api import parse
-from rollouts.cli import facts, patches
+from rollouts.cli import facts, kinds, patches
+from rollouts.cli.kinds import ExperimentName, Kind, KindToEnd, NameAfterKind, What
 from rollouts.cli.patches import Patch
 from rollouts.cli.session import FIELD_MANAGER, Object, RolloutName, Session, verb
 from rollouts.cli.target import CliError
@@ -49,13 +50,29 @@ async def abort(session: Session, name: RolloutName) -> None:
 
 
 @verb(app, "retry")
-async def retry(session: Session, name: RolloutName) -> None:
-    """Start an aborted update again, from its first step."""
+async def retry(session: Session, what: What, name: NameAfterKind = "") -> None:
+    """Start an aborted update again, from its first step; or an Experiment that has ended."""
+    kind, name = kinds.named(what, name)
+    if kind is Kind.EXPERIMENT:
+        from rollouts.cli import experiments
+
+        await experiments.retry(session, name)
+        return
     rollout = await session.rollout(name)
     if not facts.dig(rollout, "status", "abort"):
         raise CliError(f"rollout {name} is not aborted: there is nothing to retry; see: rollouts get {name}")
     await _send(session, name, (patches.RETRY,))
     typer.echo(f"rollout '{name}' retried")
+
+
+@verb(app, "terminate")
+async def terminate(session: Session, what: KindToEnd, name: ExperimentName) -> None:
+    """End an Experiment now, as Successful unless it has failed."""
+    if kinds.kind(what) is not Kind.EXPERIMENT:
+        raise CliError(f"only an Experiment is terminated; for a Rollout: rollouts abort {name}")
+    from rollouts.cli import experiments
+
+    await experiments.terminate(session, name)
 
 
 @verb(app, "pause")

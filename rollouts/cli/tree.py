@@ -15,16 +15,16 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from rollouts.api.meta import CANARY_STEP_INDEX_LABEL, ROLLOUT_TYPE_LABEL, Names
+from rollouts.api.meta import Names
 from rollouts.api.rollout_status import Phase
-from rollouts.cli import facts, sparkline
+from rollouts.cli import branches, facts
+from rollouts.cli.branches import Objects
 from rollouts.cli.facts import Object, Place, Revision, Role, dig
 from rollouts.cli.output import conditions_table, styled
 
 _MARKS = {Place.DONE: ("✔", "green"), Place.CURRENT: ("▶", "bold cyan"), Place.NEXT: (" ", "dim")}
 _ABORTED_MARKS = {True: ("✖", "red"), False: (" ", "dim")}
 _EMPTY_REVISIONS = 2
-_RUNS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,11 @@ class Picture:
     replica_sets: tuple[Object, ...] = ()
     pods: tuple[Object, ...] = ()
     analysis_runs: tuple[Object, ...] = ()
+    experiments: tuple[Object, ...] = ()
+
+    @property
+    def objects(self) -> Objects:
+        return Objects(self.replica_sets, self.pods, self.analysis_runs)
 
 
 def rollout_tree(picture: Picture, names: Names, now: datetime) -> RenderableType:
@@ -206,12 +211,19 @@ def _aborted_at(rollout: Object) -> int | None:
 
 def _add_revision(root: Tree, revision: Revision, picture: Picture, now: datetime) -> None:
     branch = root.add(_revision_line(revision, now))
-    own = [r for r in picture.analysis_runs if facts.pod_template_hash(r) == revision.pod_template_hash]
-    runs = sorted(facts.owned_by(picture.rollout, own), key=_creation, reverse=True)
-    for run in runs[:_RUNS]:
-        _add_run(branch, run, now)
-    for pod in sorted(_pods_of(picture, revision), key=_creation):
-        branch.add(_pod_line(pod, now))
+    for experiment in _of_revision(picture, picture.experiments, revision):
+        branches.add_experiment(branch, experiment, picture.objects, now)
+    for run in _of_revision(picture, picture.analysis_runs, revision):
+        branches.add_run(branch, run, now)
+    for pod in sorted(_pods_of(picture, revision), key=branches.creation):
+        branch.add(branches.pod_line(pod, now))
+
+
+def _of_revision(picture: Picture, things: Iterable[Object], revision: Revision) -> list[Object]:
+    """What the Rollout has started for a revision, the newest first."""
+    own = [t for t in things if facts.pod_template_hash(t) == revision.pod_template_hash]
+    newest_first = sorted(facts.owned_by(picture.rollout, own), key=branches.creation, reverse=True)
+    return newest_first[: branches.RUNS]
 
 
 def _revision_line(revision: Revision, now: datetime) -> Text:
@@ -231,77 +243,6 @@ def _pods_of(picture: Picture, revision: Revision) -> tuple[Object, ...]:
     return tuple(pod for s in sets for pod in facts.owned_by(s, picture.pods))
 
 
-def _pod_line(pod: Object, now: datetime) -> Text:
-    statuses = dig(pod, "status", "containerStatuses") or ()
-    ready = sum(bool(s.get("ready")) for s in statuses)
-    restarts = sum(int(s.get("restartCount", 0)) for s in statuses)
-    total = len(dig(pod, "spec", "containers") or ())
-    again = f"  {restarts} restarts" if restarts else ""
-    return Text.assemble(
-        ("pod ", "dim"),
-        f"{dig(pod, 'metadata', 'name')}  ",
-        styled(_pod_state(pod)),
-        f"  {ready}/{total} ready{again}",
-        (f"  {facts.age(facts.created_at(pod), now)}", "dim"),
-    )
-
-
-def _pod_state(pod: Object) -> str:
-    if dig(pod, "metadata", "deletionTimestamp"):
-        return "Terminating"
-    waiting = (dig(s, "state", "waiting", "reason") for s in dig(pod, "status", "containerStatuses") or ())
-    return str(next((w for w in waiting if w), None) or dig(pod, "status", "phase") or "Unknown")
-
-
-def _add_run(branch: Tree, run: Object, now: datetime) -> None:
-    labels = dig(run, "metadata", "labels") or {}
-    index = str(labels.get(CANARY_STEP_INDEX_LABEL, ""))
-    step = f" {int(index) + 1}" if index.isdigit() else ""
-    kind = str(labels.get(ROLLOUT_TYPE_LABEL, "")).lower()
-    results = dig(run, "status", "metricResults") or ()
-    line = Text.assemble(
-        ("analysis ", "dim"),
-        f"{kind}{step}  {dig(run, 'metadata', 'name')}  ".lstrip(),
-        styled(str(dig(run, "status", "phase") or "Pending")),
-        "" if results else f"  {dig(run, 'status', 'message') or ''}".rstrip(),
-        (f"  {facts.age(facts.created_at(run), now)}", "dim"),
-    )
-    node = branch.add(line)
-    conditions = {m.get("name"): _wanted(m) for m in dig(run, "spec", "metrics") or ()}
-    for result in results:
-        node.add(_metric_line(result, conditions.get(result.get("name"), "")))
-
-
-def _wanted(metric: Mapping[str, Any]) -> str:
-    success, failure = metric.get("successCondition"), metric.get("failureCondition")
-    parts = (f"wanted {success}" if success else "", f"fails on {failure}" if failure else "")
-    return ", ".join(part for part in parts if part)
-
-
-def _metric_line(result: Mapping[str, Any], wanted: str) -> Text:
-    measurements = result.get("measurements") or ()
-    last = measurements[-1] if measurements else {}
-    value = last.get("value") or last.get("message") or "not measured yet"
-    compared = "score" in (last.get("metadata") or {})
-    counts = ", ".join(
-        f"{result[key]} {key}" for key in ("successful", "failed", "inconclusive", "error") if result.get(key)
-    )
-    return Text.assemble(
-        f"{result.get('name')}  ",
-        styled(str(result.get("phase"))),
-        ("  dry run" if result.get("dryRun") else "", "dim"),
-        f"  last {value}" if measurements else f"  {value}",
-        (f"  {course}" if (course := sparkline.of_measurements(measurements)) else "", "cyan"),
-        (f"  {last['message']}" if compared and last.get("message") else "", "dim"),
-        (f"  {wanted}" if wanted else "", "dim"),
-        (f"  ({counts})" if counts else "", "dim"),
-    )
-
-
 def _conditions(conditions: Sequence[Mapping[str, Any]], now: datetime) -> Table:
     ages = [facts.age(facts.instant(c.get("lastTransitionTime")), now) for c in conditions]
     return conditions_table(conditions, ages)
-
-
-def _creation(thing: Object) -> str:
-    return str(dig(thing, "metadata", "creationTimestamp") or "")

@@ -34,7 +34,10 @@ class Measured:
             await self.hold.wait()
         result = [] if self.value is None else [{"metric": {}, "value": [0, self.value]}]
         body = {"status": "success", "data": {"resultType": "vector", "result": result}}
-        return web.Response(text=json.dumps(body), content_type="application/json")
+        response = web.Response(text=json.dumps(body), content_type="application/json")
+        # kopf waits at its end for every task that began meanwhile, also for our side of an open connection.
+        response.force_close()
+        return response
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.api.harness import Bench, eventually, rollout, steps
+from tests.api.test_experiments import ends, experiment, pods
 
 pytestmark = pytest.mark.api
 
@@ -154,6 +155,30 @@ async def test_get_and_list_show_where_it_stands(bench: Bench, shell: Shell) -> 
     assert "Next     rollouts promote web, or: rollouts abort web" in shown.out
     assert "revision 2  canary" in shown.out
     assert json.loads(raw.out)["metadata"]["name"] == "web"
+
+
+async def test_an_experiment_is_seen_ended_and_run_again(bench: Bench, shell: Shell) -> None:
+    async with bench.controller():
+        await bench.create(experiment("gc", pods("only"), duration="1h"))
+        await ends(bench, "gc", "Running")
+
+        shown, listed, early = await asyncio.gather(
+            shell("get", "experiment", "gc"), shell("list", "experiments"), shell("retry", "experiment", "gc")
+        )
+        terminated = await shell("terminate", "experiment", "gc")
+        await ends(bench, "gc", "Successful")
+        retried = await shell("retry", "experiment", "gc")
+
+        async def again() -> bool:
+            return (await bench.get("Experiment", "gc")).get("status", {}).get("phase") == "Running"
+
+        await eventually(again)
+
+    assert "template only  Running  gc-only  1/1 available  web:1" in shown.out
+    assert listed.out.splitlines()[1].split()[:4] == ["gc", "Running", "only", "1/1"]
+    assert (early.code, "is Running: there is nothing to retry" in early.err) == (1, True)
+    assert terminated == Answer(0, "experiment 'gc' terminated\n", "")
+    assert retried == Answer(0, "experiment 'gc' retried\n", "")
 
 
 async def test_a_watch_prints_a_line_for_every_change_and_ends_with_the_object(

@@ -90,6 +90,59 @@ def pod(name: str, hash_: str, *, waiting: str = "") -> Object:
     }
 
 
+def experiment(name: str = "gc", **status: Any) -> Object:
+    """Two templates and an analysis, for the second revision of the Rollout."""
+
+    def template(of: str, replicas: int) -> Object:
+        return {
+            "name": of,
+            "replicas": replicas,
+            "template": {"spec": {"containers": [{"name": "web", "image": f"web:{of}"}]}},
+        }
+
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "shop",
+            "uid": f"exp-{name}",
+            "labels": {"rollouts-pod-template-hash": "bb"},
+            "ownerReferences": [{"uid": "ro", "controller": True}],
+            "creationTimestamp": ago(40),
+        },
+        "spec": {
+            "duration": "10m",
+            "templates": [template("baseline", 2), template("canary", 1)],
+            "analyses": [{"name": "latency", "templateName": "latency"}],
+        },
+        "status": {
+            "phase": "Running",
+            "availableAt": ago(60),
+            "templateStatuses": [
+                {
+                    "name": "baseline",
+                    "status": "Running",
+                    "availableReplicas": 2,
+                    "serviceName": "gc-baseline",
+                },
+                {"name": "canary", "status": "Progressing", "collisionCount": 1},
+            ],
+            "analysisRuns": [{"name": "latency", "analysisRun": f"{name}-latency", "phase": "Running"}],
+        }
+        | status,
+    }
+
+
+def owned(thing: Object, name: str, owner: str) -> Object:
+    """The same thing, of another owner."""
+    metadata = {
+        **thing["metadata"],
+        "name": name,
+        "uid": name,
+        "ownerReferences": [{"uid": owner, "controller": True}],
+    }
+    return {**thing, "metadata": metadata}
+
+
 def analysis_run(name: str, hash_: str, phase: str, *values: str) -> Object:
     return {
         "metadata": {

@@ -27,6 +27,8 @@ def completed(*words: str, kubeconfig: Path) -> list[str]:
     [
         (["pro"], ["promote"]),
         (["app", "ret"], ["retry"]),
+        (["get", "exp"], ["experiment"]),
+        (["terminate", "exp"], ["experiment"]),
         (["get", "--outp"], ["--output"]),
     ],
 )

@@ -58,6 +58,30 @@ def test_promote_goes_past_an_inconclusive_analysis() -> None:
     )
 
 
+def test_promote_goes_past_an_inconclusive_experiment() -> None:
+    undecided = rollout(
+        pauseConditions=[{"reason": "InconclusiveExperiment", "startTime": "2026-03-01T12:00:00Z"}],
+        controllerPause=True,
+        currentStepIndex=1,
+    )
+
+    assert patches.promote(undecided) == (
+        Patch(
+            {"status": {"pauseConditions": None, "controllerPause": False, "currentStepIndex": 2}}, "status"
+        ),
+    )
+
+
+def test_a_retry_forgets_the_status_and_the_wish_to_end() -> None:
+    forgotten = Patch({"status": None}, "status")
+
+    assert patches.retry_experiment({"spec": {}}) == (forgotten,)
+    assert patches.retry_experiment({"spec": {"terminate": True}}) == (
+        Patch({"spec": {"terminate": False}}),
+        forgotten,
+    )
+
+
 def test_promote_has_nothing_to_do_where_everything_is_promoted() -> None:
     assert patches.promote(rollout(currentStepIndex=3, currentPodHash="a", stableRS="a")) == ()
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rollouts.api.meta import Names
 from rollouts.cli import tree
 from rollouts.cli.tree import Picture
-from tests.unit.cli.objects import NOW, analysis_run, pod, replica_set, rollout
+from tests.unit.cli.objects import NOW, analysis_run, experiment, pod, replica_set, rollout
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -82,6 +82,17 @@ def test_the_tree_goes_from_revision_to_analysis_and_pods() -> None:
         "│   └── pod checkout-bb-1  CrashLoopBackOff  0/1 ready  3 restarts  30s",
         "└── revision 1  stable  checkout-aa  5/5 ready  web:1  60s",
         "    └── pod checkout-aa-1  Running  1/1 ready  30s",
+    ]
+
+
+def test_an_experiment_hangs_under_the_revision_that_it_is_for() -> None:
+    lines = text(replace(aborted(), experiments=(experiment(),)), width=120).splitlines()
+    start = lines.index("Revisions")
+
+    assert lines[start + 2 : start + 5] == [
+        "│   ├── experiment gc  Running  40s",
+        "│   │   ├── template baseline  Running  gc-baseline  2/2 available  web:baseline  service gc-baseline",
+        "│   │   └── template canary  Progressing  gc-canary-1  0/1 available  web:canary",
     ]
 
 
