@@ -169,6 +169,8 @@ def failure(verb: str, url: str, stderr: str, credentials: Credentials | None) -
     told = _told(stderr, credentials)
     if _DENIED.search(stderr):
         remedy = "check the Secret of spec.secretRef" if credentials else "name a Secret in spec.secretRef"
+        if verb == "push":
+            remedy = "name a Secret in spec.rollback.secretRef that may push"
         message = f"{shown(url)} refuses access ({told}); {remedy}"
         return SourceError(ApplicationReason.AUTHENTICATION_FAILED, message, definite=True)
     if _ABSENT.search(stderr):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rollouts.api.application import Application, ApplicationSource
-from rollouts.api.application_status import QuarantineEntry, RevertRecord, RevertState
+from rollouts.api.application_status import FailureReason, QuarantineEntry, RevertRecord, RevertState
 from rollouts.api.git_host import CommitAuthor, Revert
 from rollouts.gitops import naming
 from rollouts.gitops.commit_status import holding
@@ -94,8 +94,9 @@ def title(asked: Due) -> str:
 
 def text(asked: Due) -> str:
     """What a commit or a pull request says below its title."""
+    happened = "was rolled back" if asked.entry.reason is FailureReason.ROLLED_BACK else "failed"
     return (
-        f"Application {asked.application}: {asked.bad} failed.\n\n"
+        f"Application {asked.application}: {asked.bad} {happened}.\n\n"
         f"    {asked.entry.reason}: {' '.join(asked.entry.message.split())}\n\n"
         f"What it is made from is again as in {asked.good}, the last revision that was promoted and\n"
         "healthy. Nothing else is changed.\n\n"

@@ -115,6 +115,9 @@ def _check_rollback(spec: ApplicationSpec) -> None:
     if not is_name or target.startswith("-") or _FORBIDDEN_IN_REF.search(target):
         problem = "does not name the branch that a revert is for"
         raise SpecError("spec.rollback.branch", asked.branch, problem, "write its name, as main")
+    if asked.revert is Revert.BRANCH and spec.verify:
+        problem = "makes a commit that nobody has signed, and spec.verify would not let it be synced"
+        raise SpecError("spec.rollback.revert", asked.revert, problem, "write pullRequest")
     if asked.revert is Revert.PULL_REQUEST:
         if asked.provider is None:
             problem = "must say whose API proposes a pull request"

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from rollouts.api.application import Application
 from rollouts.api.application_status import ApplicationStatus
+from rollouts.api.git_host import Rollback
 from rollouts.api.parse import dump
 from rollouts.controller.applications.records import KnownApplication
 from rollouts.controller.cache import Key, Store
@@ -84,6 +85,8 @@ class Outward:
         known = record.value if record else None
         if known is None or known.spec is None or known.spec.suspend or known.metadata.deletion_timestamp:
             return None
+        if known.spec.commit_status is None and known.spec.rollback == Rollback():
+            return None  # Most of them have nothing to tell.
         try:
             validation.check(known.application)
         except SpecError:

@@ -42,7 +42,7 @@ __all__ = ["part"]
 
 OUTWARD = "application_outward"
 OUTWARD_MANAGER = "rollouts-gitops-outward"
-_OUTWARD_WORKERS = 8
+_OUTWARD_WORKERS = 32
 
 
 def part(environment: Environment) -> Part:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from rollouts.api.application import SyncPolicy, SyncPolicyAutomated
-from rollouts.api.application_status import ApplicationStatus, OperationPhase
-from rollouts.gitops import inventory, plan, revision
+from rollouts.api.application_status import ApplicationStatus, CommitState, OperationPhase
+from rollouts.api.git_host import CommitStatus, GitProvider, Revert, Rollback
+from rollouts.gitops import commit_status, inventory, plan, reverting, revision
 from rollouts.gitops.actions import ApplyObjects, KeepGood, PruneObjects
 from rollouts.gitops.revision import Candidate
 from rollouts.gitops.snapshot import DeclaredSet, Snapshot, SourceView, Tokens, Unrenderable
@@ -226,6 +227,19 @@ class Applications(RuleBasedStateMachine):
         return str(body["spec"]["template"]["spec"]["containers"][0]["image"])
 
     # What must be true at any time.
+
+    @invariant()
+    def the_git_host_hears_the_truth(self) -> None:
+        """Of success only where all is promoted; of a revert only for what is refused for good."""
+        told = commit_status.due(application(self.status, commit_status=CommitStatus(GitProvider.GITHUB)))
+        if told and told.state is CommitState.SUCCESS:
+            assert told.revision == self.status.last_good_revision
+        asked = reverting.due(application(self.status, rollback=Rollback(Revert.BRANCH)))
+        if asked:
+            assert self.git is not None
+            assert (asked.bad, asked.entry.digest) == (self.git[0], f"digest-{self.git[1]}")
+            assert asked.entry.digest in self.final
+            assert asked.good_digest != asked.entry.digest
 
     @invariant()
     def a_decision_at_rest_asks_for_nothing(self) -> None:

@@ -141,10 +141,12 @@ def test_what_the_git_host_knows_is_told() -> None:
     status = {
         **QUARANTINED["status"],
         "commitStatus": {"state": "failure", "revision": BAD, "message": "503"},
+        "lastGoodRecord": {"revision": GOOD},
         "reverts": [{"state": "Proposed", "revision": BAD, "branch": "rollouts/revert", "url": address}],
     }
 
     lines = text(application_view.drawn({**QUARANTINED, "status": status}, NOW)).splitlines()
 
     assert any("commit status" in line and "failure of main@sha1:bbbbbbb; 503" in line for line in lines)
+    assert any("good in Git" in line and "main@sha1:aaaaaaa" in line for line in lines)
     assert any(f"Proposed of main@sha1:bbbbbbb: {address}" in line for line in lines)

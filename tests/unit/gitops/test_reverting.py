@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rollouts.api.application import ApplicationSource
+from rollouts.api.application import ApplicationSource, SecretReference, Verify
 from rollouts.api.application_status import (
     ApplicationStatus,
     FailureReason,
@@ -21,7 +21,7 @@ from rollouts.api.application_status import (
 from rollouts.api.git_host import CommitAuthor, GitProvider, Revert, Rollback
 from rollouts.errors import SpecError
 from rollouts.gitops import reverting, validation
-from rollouts.gitops.git import Git
+from rollouts.gitops.git import Git, SourceError
 from rollouts.gitops.reverting import Due
 from rollouts.gitops.source import Mirror
 from tests import git_host
@@ -147,6 +147,7 @@ async def test_the_commit_restores_those_places_and_nothing_else(
         (replace(SOURCE, target_revision="1.*"), BRANCH, "spec.rollback.branch"),
         (replace(SOURCE, target_revision="a" * 40), BRANCH, "spec.rollback.branch"),
         (SOURCE, replace(BRANCH, branch="--force"), "spec.rollback.branch"),
+        (SOURCE, BRANCH, "spec.rollback.revert"),
         (SOURCE, Rollback(Revert.PULL_REQUEST), "spec.rollback.provider"),
         (
             replace(SOURCE, repo_url="file:///srv/shop.git"),
@@ -163,10 +164,43 @@ async def test_the_commit_restores_those_places_and_nothing_else(
 def test_what_cannot_be_reverted_is_refused(
     source: ApplicationSource, rollback: Rollback, field: str
 ) -> None:
+    verify = Verify(SecretReference("keys")) if (source, rollback) == (SOURCE, BRANCH) else None
+
     with pytest.raises(SpecError) as refused:
-        validation.check(application(source=source, rollback=rollback))
+        validation.check(application(source=source, rollback=rollback, verify=verify))
 
     assert refused.value.path == field
+
+
+async def test_nothing_is_pushed_over_somebodys_newer_commit(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    host = git_host.Host("", tmp_path / "root")
+    good = host.repository("shop", **{"shop/a.yaml": "good"})
+    seen = host.repository("shop", **{"shop/a.yaml": "bad"})
+    mirror = Mirror(Git(tmp_path / "home"), (tmp_path / "root/shop.git").as_uri(), tmp_path / "mirror")
+    await mirror.fetch({"refs/heads/main": seen}, None)
+    await mirror.fetch({"": good}, None)
+    listed = await mirror.listed(good, ["shop"])
+    text = reverting.stream("refs/rollouts/reverts/x", asked(), seen, listed, ["shop"], CommitAuthor())
+    commit = await mirror.imported("refs/rollouts/reverts/x", text)
+    newer = host.repository("shop", **{"shop/a.yaml": "fixed"})
+
+    with pytest.raises(SourceError) as refused:
+        await mirror.push(commit, "refs/heads/main", None)
+
+    assert not refused.value.definite
+    assert git_host.git(tmp_path / "root/shop.git", "rev-parse", "main") == newer
+    await mirror.close()
+
+
+def test_a_revision_that_a_person_left_has_not_failed() -> None:
+    left = replace(FAILED, reason=FailureReason.ROLLED_BACK, message=f"rolled back by hand to {A}")
+    app = application(replace(HELD, quarantine=(left,)), source=SOURCE, rollback=BRANCH)
+
+    found = reverting.due(app)
+
+    assert found
+    assert f"{B} was rolled back." in reverting.text(found)
 
 
 def test_a_range_with_a_branch_is_accepted() -> None:
