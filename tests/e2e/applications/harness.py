@@ -105,6 +105,13 @@ class App:
     async def status(self) -> Object:
         return (await self.get()).get("status") or {}
 
+    async def secret(self, name: str, **values: str) -> None:
+        """A Secret in the Application's namespace."""
+        metadata = {"name": name, "namespace": self.bench.namespace}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
+        ref = resources.SECRET.ref(name, self.bench.namespace)
+        await self.kube.apply(ref, body, field_manager="tests")
+
     async def patch(self, patch: Mapping[str, Any]) -> None:
         ref = resources.APPLICATION.ref(self.name, self.bench.namespace)
         await self.kube.merge_patch(ref, patch, field_manager="tests")

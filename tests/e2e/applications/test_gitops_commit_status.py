@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,7 @@ pytestmark = pytest.mark.e2e
 async def test_m14_the_host_hears_of_a_commit_once_whatever_happens(
     app: App, checkout: Checkout, repository: sandbox.RepoInfo, tmp_path: Path
 ) -> None:
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "robot", "namespace": app.bench.namespace},
-        "data": {"token": base64.b64encode(TOKEN.encode()).decode()},
-    }
-    await app.kube.apply(resources.SECRET.ref("robot", app.bench.namespace), secret, field_manager="tests")
+    await app.secret("robot", token=TOKEN)
     with provider_host.serving("github") as host:
         host.broken = (503, {"message": "down for repairs"})
         first = checkout.push({"settings.yaml": config_map("settings", color="blue")})

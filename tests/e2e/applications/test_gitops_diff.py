@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from rollouts import sandbox
+from rollouts.cli.main import app as cli
 from rollouts.kube import resources
 from tests.e2e.applications.harness import App, Checkout, config_map
 
@@ -22,16 +23,11 @@ def secret(value: str) -> str:
     return yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "login"}, "data": data})
 
 
-async def diff(app: App, *words: str) -> tuple[int | None, str]:
-    """In a process of its own."""
+async def diff(app: App, *words: str) -> tuple[int, str]:
+    """In a thread: it has a loop of its own."""
     where = ("-n", app.bench.namespace, "--kubeconfig", str(app.bench.kubeconfig))
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "rollouts", *where, "app", "diff", *words),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await process.communicate()
-    return process.returncode, out.decode()
+    told = await asyncio.to_thread(CliRunner().invoke, cli, [*where, "app", "diff", *words])
+    return told.exit_code, told.output
 
 
 async def test_p15_a_checkout_is_compared_with_the_cluster_by_dry_runs(
@@ -50,6 +46,8 @@ async def test_p15_a_checkout_is_compared_with_the_cluster_by_dry_runs(
 
     here = str(checkout.directory)
     equal, nothing = await diff(app, "shop", "--path", here)
+    (tmp_path / "app.yaml").write_text(yaml.safe_dump(await app.get()))
+    same, by_file = await diff(app, "-f", str(tmp_path / "app.yaml"), "--path", here)
     (checkout.directory / "settings.yaml").write_text(config_map("settings", color="green"))
     (checkout.directory / "login.yaml").write_text(secret("new-password"))
     (checkout.directory / "extra.yaml").unlink()
@@ -60,7 +58,7 @@ async def test_p15_a_checkout_is_compared_with_the_cluster_by_dry_runs(
     refused, why = await diff(app, "shop", "--path", here)
     absent, _ = await diff(app, "shopp", "--path", here)
 
-    assert (equal, nothing) == (committed, still_nothing) == (0, "")
+    assert (equal, nothing) == (committed, still_nothing) == (same, by_file) == (0, "")
     assert differs == 1
     where = app.bench.namespace
     for line in (

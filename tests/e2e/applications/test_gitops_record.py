@@ -20,15 +20,21 @@ STEPS: Object = {"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}}
 
 
 async def test_m17_a_rebuilt_cluster_takes_an_unproven_commit_step_by_step(
-    app: App, checkout: Checkout, repository: sandbox.RepoInfo, tmp_path: Path
+    app: App,
+    checkout: Checkout,
+    repository: sandbox.RepoInfo,
+    cluster: sandbox.Sandbox,
+    tmp_path: Path,
 ) -> None:
+    await app.secret("git", username=cluster.git_username, password=cluster.git_password)
+
     def push(version: str) -> str:
         return checkout.push(
             {"web.yaml": shop.text(shop.rollout("web", Release(version), STEPS, replicas=2))}
         )
 
     async def create() -> None:
-        await app.create(repository.file_url, deletionPolicy="Delete", rollback={"record": {}})
+        await app.create(repository.url, secret="git", deletionPolicy="Delete", rollback={"record": {}})
 
     async def is_gone() -> bool:
         try:

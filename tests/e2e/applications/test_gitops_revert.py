@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,15 @@ async def create(app: App, repository: sandbox.RepoInfo, **rollback: Any) -> Non
     await app.create(repository.file_url, path="shop", healthCheckExprs=[RED_IS_BAD], rollback=rollback)
 
 
+async def create_over_http(app: App, url: str, cluster: sandbox.Sandbox, **rollback: Any) -> None:
+    """Read with one Secret, written with another one."""
+    login = {"username": cluster.git_username, "password": cluster.git_password}
+    await app.secret("reader", **login)
+    await app.secret("writer", **login)
+    rollback = {**rollback, "secretRef": {"name": "writer"}}
+    await app.create(url, path="shop", secret="reader", healthCheckExprs=[RED_IS_BAD], rollback=rollback)
+
+
 async def forget_reverts(app: App) -> None:
     """As if the controller had been killed before it wrote down what it did."""
     ref = resources.APPLICATION.ref(app.name, app.bench.namespace)
@@ -47,10 +55,15 @@ async def reverted(app: App, state: str) -> Object | None:
 
 
 async def test_a_bad_revision_is_reverted_on_its_branch_once(
-    app: App, checkout: Checkout, repository: sandbox.RepoInfo, tmp_path: Path
+    app: App,
+    checkout: Checkout,
+    repository: sandbox.RepoInfo,
+    cluster: sandbox.Sandbox,
+    tmp_path: Path,
 ) -> None:
     first = checkout.push(files("blue", "old"))
-    await create(app, repository, revert="branch", author={"name": "Robot", "email": "robot@example.com"})
+    author = {"name": "Robot", "email": "robot@example.com"}
+    await create_over_http(app, repository.url, cluster, revert="branch", author=author)
 
     async with app.bench.controller(git_cache_dir=tmp_path / "git"):
         await app.runs(first)
@@ -98,13 +111,7 @@ async def test_a_branch_that_has_moved_on_is_left_alone(
 async def test_one_pull_request_is_proposed_and_found_again_after_a_crash(
     app: App, checkout: Checkout, repository: sandbox.RepoInfo, tmp_path: Path
 ) -> None:
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "robot", "namespace": app.bench.namespace},
-        "data": {"token": base64.b64encode(TOKEN.encode()).decode()},
-    }
-    await app.kube.apply(resources.SECRET.ref("robot", app.bench.namespace), secret, field_manager="tests")
+    await app.secret("robot", token=TOKEN)
     first = checkout.push(files("blue", "old"))
     with provider_host.serving("gitea") as host:
         asked = {"provider": "gitea", "url": host.url, "secretRef": {"name": "robot"}}

@@ -9,6 +9,7 @@ import pytest
 
 from rollouts.api.application import ApplicationSource, SecretReference, Verify
 from rollouts.api.application_status import (
+    ApplicationReason,
     ApplicationStatus,
     FailureReason,
     OperationPhase,
@@ -21,6 +22,7 @@ from rollouts.api.application_status import (
 from rollouts.api.git_host import CommitAuthor, GitProvider, Revert, Rollback
 from rollouts.errors import SpecError
 from rollouts.gitops import reverting, validation
+from rollouts.gitops.credentials import Credentials
 from rollouts.gitops.git import Git, SourceError
 from rollouts.gitops.reverting import Due
 from rollouts.gitops.source import Mirror
@@ -191,6 +193,23 @@ async def test_nothing_is_pushed_over_somebodys_newer_commit(tmp_path: Path) -> 
     assert not refused.value.definite
     assert git_host.git(tmp_path / "root/shop.git", "rev-parse", "main") == newer
     await mirror.close()
+
+
+async def test_credentials_that_may_only_read_are_told_what_to_name(tmp_path: Path) -> None:
+    with git_host.serving(tmp_path / "root", "git", "s3cr3t-w0rd") as host:
+        seen = host.repository("shop", **{"shop/a.yaml": "bad"})
+        git_host.git(host.root / "shop.git", "config", "http.receivepack", "false")
+        reader = Credentials("git", "s3cr3t-w0rd")
+        mirror = Mirror(Git(tmp_path / "home"), f"{host.url}/shop.git", tmp_path / "mirror")
+        await mirror.fetch({"refs/heads/main": seen}, reader)
+
+        with pytest.raises(SourceError) as refused:
+            await mirror.push(seen, "refs/heads/robot", reader)
+
+        assert refused.value.reason is ApplicationReason.AUTHENTICATION_FAILED
+        assert "spec.rollback.secretRef that may push" in str(refused.value)
+        assert "s3cr3t-w0rd" not in str(refused.value)
+        await mirror.close()
 
 
 def test_a_revision_that_a_person_left_has_not_failed() -> None:
