@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -66,6 +67,14 @@ def experiment(*names: str, analyses: tuple[str, ...] = (), **fields: Any) -> Ca
         **fields,
     )
     return CanaryStep(experiment=step)
+
+
+def weighed(weight: int, **fields: Any) -> CanaryStep:
+    """An experiment whose canary gets a share of the traffic."""
+    step = experiment(**fields).experiment
+    assert step is not None
+    templates = (step.templates[0], replace(step.templates[1], weight=weight))
+    return CanaryStep(experiment=replace(step, templates=templates))
 
 
 def analysis(*templates: str, args: tuple[AnalysisRunArgument, ...] = ()) -> RolloutAnalysis:
@@ -161,7 +170,11 @@ def rollout(
 def pod_template(version: str, name: str = "web") -> Mapping[str, Any]:
     return {
         "metadata": {"labels": {"app": name}},
-        "spec": {"containers": [{"name": name, "image": f"shop/{name}:{version}"}]},
+        "spec": {
+            "containers": [
+                {"name": name, "image": f"shop/{name}:{version}", "ports": [{"containerPort": 80}]}
+            ]
+        },
     }
 
 

@@ -40,7 +40,8 @@ class RolloutExperimentTemplate:
     ] = None
     selector: Annotated[LabelSelector | None, Field("Selects the pods. Default: the Rollout's.")] = None
     weight: Annotated[
-        int | None, Field("Share of the traffic that the pods get. Refused: no router does it.", minimum=0)
+        int | None,
+        Field("Share of the traffic that the pods get, taken from stable. Needs trafficRouting.", minimum=0),
     ] = None
     service: Annotated[
         TemplateService | None, Field("Make a Service for these pods, with the ports of their containers.")

@@ -242,9 +242,14 @@ def _step_text(step: Any) -> str:
     if "experiment" in step:
         versions = dig(step, "experiment", "templates") or ()
         length = dig(step, "experiment", "duration")
-        named = ", ".join(str(dig(t, "name")) for t in versions)
+        named = ", ".join(_version_text(t) for t in versions)
         return f"experiment {named}" + (f" for {length}" if length else "")
     return ", ".join(step) or "empty step"
+
+
+def _version_text(template: Any) -> str:
+    weight = dig(template, "weight")
+    return str(dig(template, "name")) + ("" if weight is None else f" ({weight} %)")
 
 
 def _endless_pause(step: Any) -> str:

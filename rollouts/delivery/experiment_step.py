@@ -17,7 +17,7 @@ from rollouts.api.experiment import ExperimentAnalysis
 from rollouts.api.experiment_step import RolloutExperimentAnalysis, RolloutExperimentStep
 from rollouts.api.meta import APPLICATION_GROUP, POD_TEMPLATE_HASH_LABEL
 from rollouts.api.rollout import RolloutSpec
-from rollouts.api.rollout_status import RolloutStatus
+from rollouts.api.rollout_status import RolloutStatus, WeightDestination
 from rollouts.delivery import templates, view
 from rollouts.delivery.actions import CreateExperiment, DeleteExperiment, TerminateExperiment
 from rollouts.delivery.experiments.validate import repeated
@@ -102,7 +102,7 @@ def terminated(seen: View, status: RolloutStatus) -> Iterator[TerminateExperimen
     kept = None if index is None else name(seen, status, index)
     for experiment in seen.snapshot.experiments:
         over = experiment.phase is not None and experiment.phase.completed
-        if experiment.name != kept and not (over or experiment.terminating):
+        if experiment.name != kept and not (over or experiment.terminating or _is_served(seen, experiment)):
             yield TerminateExperiment(experiment.name, experiment.uid)
 
 
@@ -121,6 +121,21 @@ def outlived(seen: View, status: RolloutStatus) -> Iterator[DeleteExperiment]:
             left_over[successful] -= 1
         else:
             yield DeleteExperiment(experiment.name, experiment.uid)
+
+
+def shares(seen: View, status: RolloutStatus) -> tuple[WeightDestination, ...]:
+    """Shares of the traffic that its pods get while all of them are available, and not a moment longer."""
+    index, experiment = current(seen, status), observed(seen, status)
+    if index is None or experiment is None or experiment.phase is not AnalysisPhase.RUNNING:
+        return ()
+    step = seen.steps[index].experiment
+    assert step is not None, "the index is that of an experiment step"
+    wanted = {template.name: template.weight for template in step.templates}
+    return tuple(
+        WeightDestination(weight, pods.service, pods.pod_template_hash)
+        for pods in experiment.pods
+        if (weight := wanted.get(pods.template)) is not None and pods.service
+    )
 
 
 def references(spec: RolloutSpec) -> Iterator[AnalysisTemplateRef]:
@@ -143,18 +158,22 @@ def check(seen: View) -> None:
             _check(seen, analysis, f"spec.strategy.canary.steps[{index}].experiment.analyses[{i}]")
 
 
+def _is_served(seen: View, experiment: Experiment) -> bool:
+    """A router still sends requests to its pods: it stays until they have been taken from it."""
+    services = {pods.service for pods in experiment.pods}
+    return any(
+        destination.service_name in services
+        for route in seen.routes
+        if route.read and route.shares
+        for destination in route.shares.additional
+    )
+
+
 def _faults(step: RolloutExperimentStep, path: str) -> Iterator[SpecError]:
     if not step.templates:
         yield SpecError(f"{path}.templates", None, "is empty", "name at least one template")
     yield from repeated((t.name for t in step.templates), f"{path}.templates")
     yield from repeated((a.name for a in step.analyses), f"{path}.analyses")
-    for index, template in enumerate(step.templates):
-        if template.weight is not None:
-            remedy = "leave it out; the pods are reached by their own Service"
-            at = f"{path}.templates[{index}].weight"
-            yield SpecError(
-                at, template.weight, "pods of an Experiment get no share of the traffic by a router", remedy
-            )
 
 
 def _check(seen: View, analysis: RolloutExperimentAnalysis, path: str) -> None:

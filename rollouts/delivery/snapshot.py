@@ -13,7 +13,7 @@ from typing import Any
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names
 from rollouts.api.rollout import LabelSelector, Rollout
-from rollouts.api.rollout_status import ConfigCopy, WeightDestination
+from rollouts.api.rollout_status import ConfigCopy
 from rollouts.api.strategy import PodTemplateMetadata
 from rollouts.api.traffic import Feature, Shares
 
@@ -110,6 +110,16 @@ class AnalysisRun:
 
 
 @dataclass(frozen=True, slots=True)
+class ExperimentPods:
+    """A template of an Experiment: how its pods are reached."""
+
+    template: str
+    service: str
+    """Empty while there is none."""
+    pod_template_hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class Experiment:
     """An Experiment that the Rollout owns, as observed. `phase` is None until it is first looked at."""
 
@@ -121,6 +131,7 @@ class Experiment:
     message: str = ""
     terminating: bool = False
     """spec.terminate is set."""
+    pods: tuple[ExperimentPods, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +245,4 @@ class Snapshot:
     existing_copies: tuple[ExistingCopy, ...] = ()
     routes: tuple[Route, ...] = ()
     """One for each router that the spec names."""
-    additional_weights: tuple[WeightDestination, ...] = ()
-    """Shares of the traffic that others than canary and stable are to get."""
     names: Names = field(default_factory=Names)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 from rollouts.api.strategy import CanaryStep, CanaryStrategy
 from rollouts.api.traffic import Feature, SetCanaryScale, TrafficRouting
+from rollouts.delivery import weights
+from rollouts.delivery.experiments.snapshot import has_ports
 from rollouts.delivery.view import View
 from rollouts.errors import SpecError
 
@@ -23,6 +25,7 @@ def faults(seen: View, canary: CanaryStrategy, at: str) -> Iterator[SpecError]:
     yield from _strategy(seen, canary, at)
     for index, step in enumerate(canary.steps):
         yield from _step(seen, canary.traffic_routing, step, f"{at}.steps[{index}]")
+        yield from _experiment(seen, index, f"{at}.steps[{index}]")
 
 
 def _without_routing(canary: CanaryStrategy, at: str) -> Iterator[SpecError]:
@@ -40,6 +43,8 @@ def _without_routing(canary: CanaryStrategy, at: str) -> Iterator[SpecError]:
         for field, value in named.items():
             if value is not None:
                 yield SpecError(f"{at}.steps[{index}].{field}", None, "needs trafficRouting", _ADD)
+        for path, weight in _weighed(step, f"{at}.steps[{index}]"):
+            yield SpecError(path, weight, "needs trafficRouting", _ADD)
 
 
 def _routers(seen: View, routing: TrafficRouting, at: str) -> Iterator[SpecError]:
@@ -91,6 +96,35 @@ def _step(seen: View, routing: TrafficRouting, step: CanaryStep, path: str) -> I
     if step.set_mirror_route is not None:
         yield from _unable(seen, Feature.MIRROR_ROUTES, f"{path}.setMirrorRoute")
         yield from _unmanaged(routing, step.set_mirror_route.name, f"{path}.setMirrorRoute.name")
+
+
+def _experiment(seen: View, index: int, path: str) -> Iterator[SpecError]:
+    step = seen.steps[index]
+    weighed = dict(_weighed(step, path))
+    for at, weight in weighed.items():
+        for route in seen.routes:
+            if Feature.EXPERIMENT_WEIGHTS not in route.features:
+                yield _cannot(route.router, at)
+        if not has_ports(seen.spec.template):
+            yield SpecError(at, weight, "the containers have no ports to send requests to", "name one")
+    left = seen.max_weight - weights.step_weight(seen, index)
+    if sum(weighed.values()) > left:
+        problem = f"the weights are more than the {left} that stable has at this step"
+        yield SpecError(f"{path}.experiment.templates", sum(weighed.values()), problem, "make them smaller")
+    if weighed and step.experiment and not step.experiment.scale_down_delay_seconds:
+        yield SpecError(
+            f"{path}.experiment.scaleDownDelaySeconds",
+            0,
+            "pods with a weight have to outlast it",
+            "leave time for the router to take it away",
+        )
+
+
+def _weighed(step: CanaryStep, path: str) -> Iterator[tuple[str, int]]:
+    """Templates of an experiment step that ask for a share."""
+    for index, template in enumerate(step.experiment.templates if step.experiment else ()):
+        if template.weight is not None:
+            yield f"{path}.experiment.templates[{index}].weight", template.weight
 
 
 def _scale(scale: SetCanaryScale, path: str, most: int) -> Iterator[SpecError]:

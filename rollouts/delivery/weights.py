@@ -8,12 +8,13 @@ for, so that a router that fails or lies is waited for and nothing else is. Call
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rollouts.api.meta import Reason
 from rollouts.api.rollout_status import RolloutStatus, TrafficWeights, WeightDestination
 from rollouts.api.traffic import Feature, SetHeaderRoute, SetMirrorRoute, Shares
-from rollouts.delivery import events, view
+from rollouts.delivery import events, experiment_step, view
 from rollouts.delivery.actions import SetWeights
 from rollouts.delivery.events import Fact
 from rollouts.delivery.sets import available
@@ -91,7 +92,9 @@ def shares(seen: View, status: RolloutStatus, weight: int) -> Shares:
     """What every router is told for a share of the canary."""
     assert seen.canary is not None
     front, home = seen.behind(seen.canary.canary_service), seen.behind(seen.canary.stable_service)
-    additional = _additional(seen, status)
+    additional = experiment_step.shares(seen, status)
+    if weight + sum(destination.weight for destination in additional) > seen.max_weight:
+        additional = ()  # the canary still has more than at this step
     rest = seen.max_weight - weight - sum(destination.weight for destination in additional)
     headers, mirrors = _routes(seen, status, front)
     return Shares(
@@ -161,7 +164,9 @@ def as_read(seen: View, status: RolloutStatus) -> TrafficWeights:
     old = seen.old.canary.weights
     is_read = any(route.read for route in seen.routes)
     verified = (False not in verdicts if verdicts else None) if is_read else (old.verified if old else None)
-    return TrafficWeights(told.canary, told.stable, told.additional, verified)
+    read = next((route.shares for route in seen.routes if route.read and route.shares), told)
+    rest = seen.max_weight - told.canary.weight - sum(each.weight for each in read.additional)
+    return TrafficWeights(told.canary, replace(told.stable, weight=rest), read.additional, verified)
 
 
 def errors(seen: View) -> str:
@@ -280,11 +285,6 @@ def _is_overdue(seen: View, status: RolloutStatus) -> bool:
     if status.aborted_at is None:
         return False
     return status.aborted_at + timedelta(seconds=seen.spec.progress_deadline_seconds) <= seen.snapshot.now
-
-
-def _additional(seen: View, status: RolloutStatus) -> tuple[WeightDestination, ...]:
-    stepping = view.mode(seen, status) is Mode.STEPPING
-    return seen.snapshot.additional_weights if stepping else ()
 
 
 def _routes(

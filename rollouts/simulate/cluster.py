@@ -30,6 +30,7 @@ from rollouts.delivery.snapshot import (
     AnalysisRun,
     ExistingCopy,
     Experiment,
+    ExperimentPods,
     Pod,
     PodTemplate,
     Service,
@@ -368,6 +369,10 @@ class Cluster:
             created_at=self.now,
             pod_template_hash=action.labels[POD_TEMPLATE_HASH_LABEL],
             phase=AnalysisPhase.PENDING,
+            pods=tuple(
+                ExperimentPods(template.name, f"{action.name}-{template.name}", f"hash-{template.name}")
+                for template in action.step.templates
+            ),
         )
 
     def _terminate_experiment(self, name: str) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from analysis.errors import AnalysisError
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
-from rollouts.api.experiment import Experiment, ExperimentSpec, ExperimentTemplate
+from rollouts.api.experiment import Experiment, ExperimentSpec, ExperimentTemplate, TemplateService
 from rollouts.api.experiment_step import SpecRef
 from rollouts.api.meta import ObjectMeta
 from rollouts.api.rollout import Rollout
@@ -105,6 +105,7 @@ def experiment(action: actions.CreateExperiment, rollout: Rollout) -> Experiment
             template=spec.template,
             replicas=template.replicas,
             min_ready_seconds=spec.min_ready_seconds,
+            service=template.service or (TemplateService() if template.weight is not None else None),
         )
         for template in step.templates
     )

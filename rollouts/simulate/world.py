@@ -20,6 +20,7 @@ from rollouts.api.rollout_status import PauseReason, Phase
 from rollouts.api.webhook import Webhook, WebhookType
 from rollouts.delivery import actions, webhooks
 from rollouts.delivery.actions import Plan
+from rollouts.delivery.snapshot import ExperimentPods
 from rollouts.simulate import autoscaler, conducting, lives, measuring
 from rollouts.simulate.cluster import Cluster
 from rollouts.simulate.conducting import Conducted, Life
@@ -283,8 +284,14 @@ class World(Cluster):
                 del self.running[name]
                 continue
             running.rest(self.now)
-            phase, message = running.status.phase, running.status.message
-            self.experiments[name] = replace(self.experiments[name], phase=phase, message=message)
+            status = running.status
+            pods = tuple(
+                ExperimentPods(template.name, template.service_name, template.pod_template_hash)
+                for template in status.template_statuses
+            )
+            self.experiments[name] = replace(
+                self.experiments[name], phase=status.phase, message=status.message, pods=pods
+            )
 
     # people
 

@@ -64,6 +64,10 @@ def _view(metadata: ObjectMeta, status: ExperimentStatus, *, terminating: bool) 
         phase=status.phase,
         message=status.message,
         terminating=terminating,
+        pods=tuple(
+            snapshot.ExperimentPods(template.name, template.service_name, template.pod_template_hash)
+            for template in status.template_statuses
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from rollouts.api.analysis import AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.experiment import Experiment, ExperimentSpec, ExperimentStatus, ExperimentTemplate
@@ -61,13 +62,13 @@ class Snapshot:
 
     def service_name(self, template: ExperimentTemplate) -> str:
         """Empty when the template has no Service: none is asked for, or its containers have no ports."""
-        if template.service is None or not has_ports(template):
+        if template.service is None or not has_ports(template.template):
             return ""
         return template.service.name or self.set_name(template)
 
 
-def has_ports(template: ExperimentTemplate) -> bool:
-    containers = (template.template.get("spec") or {}).get("containers") or ()
+def has_ports(pod_template: Mapping[str, Any]) -> bool:
+    containers = (pod_template.get("spec") or {}).get("containers") or ()
     return any(container.get("ports") for container in containers)
 
 

@@ -12,9 +12,10 @@ from rollouts.api.meta import Names
 from rollouts.api.rollout_status import Phase
 from rollouts.controller import records, runs
 from rollouts.controller.cache import Key
+from rollouts.controller.experiments.records import experiments
 from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.runs import KnownRun
-from rollouts.delivery.snapshot import MetricVerdict, ReplicaSet
+from rollouts.delivery.snapshot import ExperimentPods, MetricVerdict, ReplicaSet
 from tests.api import harness
 
 KEY = Key("shop", "web")
@@ -225,3 +226,16 @@ def test_a_run_that_does_not_parse_is_pending_until_it_is_answered() -> None:
     assert known.view.phase is AnalysisPhase.PENDING
     assert known.error is not None
     assert "intervall" in known.error.path
+
+
+def test_a_rollout_sees_how_the_pods_of_its_experiment_are_reached() -> None:
+    store = experiments(Names(), "")
+    templates = [
+        {"name": "canary", "serviceName": "web-canary", "podTemplateHash": "abc", "status": "Running"}
+    ]
+    metadata = {"name": "web", "namespace": "shop", "uid": "uid", "resourceVersion": "1", "generation": 1}
+    store.put({"metadata": metadata, "status": {"phase": "Running", "templateStatuses": templates}})
+
+    record = store.get(KEY)
+    assert record is not None
+    assert record.value.view.pods == (ExperimentPods("canary", "web-canary", "abc"),)

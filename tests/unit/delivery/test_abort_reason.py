@@ -12,7 +12,17 @@ from rollouts.api.meta import Names
 from rollouts.api.rollout import DeclaredAbort
 from rollouts.api.rollout_status import AbortReason, Phase
 from rollouts.api.webhook import Webhook, WebhookType
-from tests.builders import analyse, background, bake, canary, pause, rollout, set_weight, template
+from tests.builders import (
+    analyse,
+    background,
+    bake,
+    canary,
+    experiment,
+    pause,
+    rollout,
+    set_weight,
+    template,
+)
 from tests.fakes import FakeCluster
 
 COMMIT = "main@sha1:0123456789012345678901234567890123456789"
@@ -45,6 +55,10 @@ def by_webhook(cluster: FakeCluster) -> None:
 
 def by_analysis(name: str, phase: AnalysisPhase) -> Callable[[FakeCluster], None]:
     return lambda cluster: cluster.finish_run(name, phase, value="0.5")
+
+
+def by_experiment(phase: AnalysisPhase) -> Callable[[FakeCluster], None]:
+    return lambda cluster: cluster.finish_experiment("web-hash-v2-2-1", phase, "metric p99 is bad")
 
 
 WEIGHTS = (set_weight(50), pause())
@@ -82,6 +96,23 @@ CASES: dict[str, tuple[object, dict[str, object], Callable[[FakeCluster], None],
         AbortReason(
             "AnalysisError", "metric success-rate of Background", step=1, analysis_run="web-hash-v2-2"
         ),
+    ),
+    "an experiment": (
+        canary(set_weight(50), experiment()),
+        {},
+        by_experiment(AnalysisPhase.FAILED),
+        AbortReason(
+            "ExperimentFailed",
+            "Experiment web-hash-v2-2-1 is Failed: metric p99 is bad",
+            step=1,
+            experiment="web-hash-v2-2-1",
+        ),
+    ),
+    "an experiment that errs": (
+        canary(set_weight(50), experiment()),
+        {},
+        by_experiment(AnalysisPhase.ERROR),
+        AbortReason("ExperimentError", "is Error: metric p99", step=1, experiment="web-hash-v2-2-1"),
     ),
     "a bake": (
         canary(),

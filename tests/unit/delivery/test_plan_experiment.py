@@ -194,14 +194,3 @@ def test_a_step_that_cannot_be_served_is_an_invalid_spec(step: CanaryStep, path:
     cluster.run()
     assert cluster.status.phase is Phase.DEGRADED
     assert path in cluster.status.message
-
-
-def test_a_weight_is_refused() -> None:
-    step = experiment("canary")
-    assert step.experiment is not None
-    weighed = tuple(replace(t, weight=5) for t in step.experiment.templates)
-    step = replace(step, experiment=replace(step.experiment, templates=weighed))
-    cluster = FakeCluster(rollout(canary(step)))
-
-    cluster.run()
-    assert "get no share of the traffic" in cluster.status.message

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from rollouts.api.meta import ConditionType
 from rollouts.api.parse import dump, parse
 from rollouts.api.rollout import Rollout
-from rollouts.api.rollout_status import WeightDestination
 from rollouts.api.strategy import CanaryStep
 from rollouts.api.traffic import (
     HeaderRoutingMatch,
@@ -22,14 +20,14 @@ from rollouts.api.traffic import (
     StringMatch,
     TrafficRouting,
 )
-from rollouts.delivery import plan
-from tests.builders import canary, pause, rollout, routed, set_scale, set_weight
+from tests.builders import canary, pause, rollout, routed, set_scale, set_weight, weighed
 from tests.fakes import FakeCluster
 
 RECORDING = "plugins.recording"
 AT = "spec.strategy.canary"
 BETA = SetHeaderRoute("beta", (HeaderRoutingMatch("x-beta", StringMatch(exact="1")),))
 HEADER, MIRROR = CanaryStep(set_header_route=BETA), CanaryStep(set_mirror_route=SetMirrorRoute("copy"))
+WEIGHT = "experiment.templates[1].weight"
 MANAGED = TrafficRouting(plugins={"recording": {}}, managed_routes=(ManagedRoute("beta"),))
 PLAIN = TrafficRouting(
     services=ServicesRouting("root"), managed_routes=(ManagedRoute("beta"), ManagedRoute("copy"))
@@ -66,6 +64,16 @@ FAULTS: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: routed(HEADER), f"{AT}.steps[0].setHeaderRoute.name"),
     (lambda: routed(HEADER, traffic_routing=PLAIN), f"{AT}.steps[0].setHeaderRoute: router services cannot"),
     (lambda: routed(MIRROR, traffic_routing=PLAIN), f"{AT}.steps[0].setMirrorRoute: router services cannot"),
+    (lambda: canary(weighed(5)), f"{AT}.steps[0].{WEIGHT}: Invalid value: 5: needs trafficRouting"),
+    (lambda: routed(weighed(5), traffic_routing=PLAIN), f"{AT}.steps[0].{WEIGHT}: router services cannot"),
+    (
+        lambda: routed(set_weight(90), weighed(11)),
+        f"{AT}.steps[1].experiment.templates: Invalid value: 11: the weights are more than the 10",
+    ),
+    (
+        lambda: routed(weighed(5, scale_down_delay_seconds=0)),
+        f"{AT}.steps[0].experiment.scaleDownDelaySeconds: Invalid value: 0: pods with a weight",
+    ),
 )
 
 
@@ -128,21 +136,3 @@ def test_a_step_without_a_match_removes_the_route() -> None:
     cluster = at_header_route(CanaryStep(set_header_route=SetHeaderRoute("beta")))
 
     assert routes(cluster) == ()
-
-
-def test_others_take_their_share_from_stable() -> None:
-    cluster = FakeCluster(rollout(routed(set_weight(20), pause())), services=("canary", "stable"))
-    cluster.run()
-    cluster.deploy("v2")
-    cluster.run()
-    seen = cluster.snapshot()
-    other = WeightDestination(5, "web-experiment", "hash-x")
-
-    (action,) = plan.decide(_with(seen, other)).actions
-
-    shares = action.shares  # type: ignore[union-attr]
-    assert (shares.canary.weight, shares.stable.weight, shares.additional) == (20, 75, (other,))
-
-
-def _with(seen: Any, other: WeightDestination) -> Any:
-    return replace(seen, additional_weights=(other,))
