@@ -11,21 +11,23 @@ import signal
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
 from rollouts import kube, sandbox
 from rollouts.api import crd
-from rollouts.api.meta import Names
+from rollouts.api.meta import VERSION, Names
 from rollouts.demo import manifests, story
 from rollouts.demo.controller import ControllerProcess
 from rollouts.demo.screen import Screen
 from rollouts.demo.team import Team
-from rollouts.errors import Conflict
+from rollouts.errors import Conflict, NotFound, Transient
 from rollouts.kube import Kube, resources
 from rollouts.sandbox import progress
 
 _FIELD_MANAGER = "rollouts-demo"
+_SERVED_SECONDS = 60.0
 _SECRET = "shop-git"  # noqa: S105 - the name of the Secret, not its content
 
 
@@ -87,6 +89,9 @@ async def _set_the_stage(client: Kube, cluster: sandbox.Sandbox) -> None:
     """CRDs, the namespace, and the Secret with which the Application reads the repository."""
     for definition in crd.crds(Names()):
         await _ensure(client, resources.CUSTOM_RESOURCE_DEFINITION, definition)
+    async with asyncio.timeout(_SERVED_SECONDS):
+        for definition in crd.crds(Names()):
+            await _wait_until_served(client, definition["spec"])
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": manifests.NAMESPACE}}
     await _ensure(client, resources.NAMESPACE, namespace)
     secret = {
@@ -96,6 +101,19 @@ async def _set_the_stage(client: Kube, cluster: sandbox.Sandbox) -> None:
         "stringData": {"username": cluster.git_username, "password": cluster.git_password},
     }
     await _ensure(client, resources.SECRET, secret)
+
+
+async def _wait_until_served(client: Kube, spec: Mapping[str, Any]) -> None:
+    """An API server takes a moment from the definition of a kind to its first object."""
+    names = spec["names"]
+    resource = kube.Resource(spec["group"], VERSION, names["plural"], names["kind"])
+    while True:
+        try:
+            await client.list(resource)
+        except (NotFound, Transient):
+            await asyncio.sleep(0.1)
+        else:
+            return
 
 
 async def _ensure(client: Kube, resource: kube.Resource, body: Mapping[str, object]) -> None:
