@@ -162,6 +162,14 @@ class ReplicaProgressThreshold:
 class CanaryStrategy:
     """Replace the pods step by step, by the ratio of canary to stable pods or by weights of a router."""
 
+    RULES = (
+        Rule(
+            "!has(self.steps) || self.steps.all(s, !has(s.setWeight) || s.setWeight <= 100 || "
+            "(has(self.trafficRouting) && has(self.trafficRouting.maxTrafficWeight)))",
+            "setWeight is a percentage, at most 100, unless trafficRouting.maxTrafficWeight is set",
+        ),
+    )
+
     canary_service: Annotated[
         str, Field("Service whose selector is kept on the canary pods (the newest ReplicaSet).")
     ] = ""

@@ -37,7 +37,7 @@ async def kubectl(cluster: sandbox.Sandbox, bench: Bench, *words: str) -> str:
         ),
         (steps({"setWeight": 20, "pause": {}}), "a step has exactly one of"),
         (steps({}), "a step has exactly one of"),
-        (steps({"setWeight": 101}), "should be less than or equal to 100"),
+        (steps({"setWeight": 101}), "setWeight is a percentage"),
         (steps({"pause": {"duration": "5 minutes"}}), "spec.strategy.canary.steps[0].pause.duration"),
         ({"canary": {"maxSurge": "a quarter"}}, "spec.strategy.canary.maxSurge"),
         ({"canary": {"steps": "none"}}, "must be of type array"),

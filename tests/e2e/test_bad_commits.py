@@ -90,7 +90,14 @@ def _spec(**changes: object) -> Object:
 _in_git("malformed_yaml", "kind: [\n", "RenderFailed", "bad.yaml")
 _in_git("an_unknown_field", [_spec(replica=3)], "ApplyRejected", "bad.yaml", "other", "spec.replica")
 _in_git("a_wrong_type", [_spec(replicas="three")], "ApplyRejected", "bad.yaml", "other", "spec.replicas")
-_in_git("a_missing_template", [_spec(template=None)], "ApplyRejected", "bad.yaml", "other", "spec.template")
+_in_git(
+    "a_missing_template",
+    [_spec(template=None)],
+    "ApplyRejected",
+    "bad.yaml",
+    "other",
+    "one of template and workloadRef",
+)
 _in_git(
     "a_selector_that_does_not_match",
     [_spec(selector={"matchLabels": {"app": "another"}})],
