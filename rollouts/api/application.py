@@ -23,7 +23,7 @@ from rollouts.api.application_status import ApplicationStatus
 from rollouts.api.git_host import CommitStatus, Rollback
 from rollouts.api.meta import APPLICATION_GROUP, ObjectMeta
 from rollouts.api.rendering import Decryption, HelmSource, KustomizeSource, PostBuild
-from rollouts.api.schema import Field, IntOrString, Rule
+from rollouts.api.schema import OBJECT_NAME, Field, IntOrString, Rule
 
 REFRESH_ANNOTATION = f"{APPLICATION_GROUP}/refresh"
 SYNC_ANNOTATION = f"{APPLICATION_GROUP}/sync"
@@ -64,7 +64,9 @@ class DirectorySource:
 
 @dataclass(frozen=True, slots=True)
 class SecretReference:
-    name: Annotated[str, Field("Name of a Secret in the Application's namespace.", min_length=1)]
+    name: Annotated[
+        str, Field("Name of a Secret in the Application's namespace.", min_length=1, pattern=OBJECT_NAME)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
-from rollouts.api.schema import Field
+from rollouts.api.schema import OBJECT_NAME, Field
 
 
 class GitProvider(StrEnum):
@@ -25,6 +25,7 @@ class HostSecret:
             "Name of a Secret in the Application's namespace: token, or the keys of a GitHub App; ca.crt for a "
             "host with a private authority.",
             min_length=1,
+            pattern=OBJECT_NAME,
         ),
     ]
 

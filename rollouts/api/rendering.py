@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
-from rollouts.api.schema import JSON, Field, Rule
+from rollouts.api.schema import JSON, OBJECT_NAME, Field, Rule
 
 __all__ = [
     "Decryption",
@@ -39,7 +39,7 @@ class ValuesReference:
     """A ConfigMap or Secret in the Application's own namespace."""
 
     kind: Annotated[ValuesKind, Field("ConfigMap or Secret.")]
-    name: Annotated[str, Field("Name, in the Application's namespace.", min_length=1)]
+    name: Annotated[str, Field("Name, in the Application's namespace.", min_length=1, pattern=OBJECT_NAME)]
     values_key: Annotated[str, Field("Key that holds the values, for Helm.")] = "values.yaml"
     optional: Annotated[bool, Field("True: nothing is wrong if it is not there.")] = False
 
@@ -159,7 +159,9 @@ class DecryptionProvider(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DecryptionSecret:
-    name: Annotated[str, Field("Name of a Secret in the Application's namespace.", min_length=1)]
+    name: Annotated[
+        str, Field("Name of a Secret in the Application's namespace.", min_length=1, pattern=OBJECT_NAME)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

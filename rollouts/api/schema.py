@@ -21,6 +21,10 @@ TemplatedDuration = timedelta | str
 """A duration, or text such as `"{{args.interval}}"` that becomes one when its arguments are filled in."""
 
 
+OBJECT_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+"""How Kubernetes names a Secret or ConfigMap. A name with a slash in it would be a path to another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One field's documentation and limits.

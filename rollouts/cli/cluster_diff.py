@@ -13,7 +13,7 @@ from rollouts.cli.object_diff import Difference
 from rollouts.cli.target import CliError
 from rollouts.controller.applications.places import Placed, Places
 from rollouts.errors import NotFound, Rejected
-from rollouts.gitops import hooks, inventory, live, options, plan
+from rollouts.gitops import comparison, hooks, inventory, live, options, plan
 from rollouts.gitops.diff import Change
 from rollouts.gitops.live import FIELD_MANAGER
 from rollouts.gitops.manifests import ObjectKey
@@ -49,7 +49,9 @@ async def differences(
         live={key: live.trim(body, names) for key, body in found.items()},
     )
     changes = [
-        change for m in objects if (change := plan.change(snapshot, m, snapshot.live.get(m.key))) is not None
+        change
+        for m in objects
+        if (change := comparison.change(snapshot, m, snapshot.live.get(m.key))) is not None
     ]
     after = {c.manifest.key: await _tried(kube, placed, c) for c in changes}
     gone = _pruned(application, snapshot, placed)

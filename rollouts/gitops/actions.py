@@ -44,6 +44,8 @@ class ApplyObjects:
     changes: tuple[Change, ...]
     as_one: bool
     create_namespace: str = ""
+    confidential: bool = False
+    """Values of Secrets are in them: what is refused is told without values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class RunHooks:
     bodies: tuple[Mapping[str, Any], ...]
     remove: tuple[Live, ...] = ()
     create_namespace: str = ""
+    confidential: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,52 +8,35 @@ Pure; called by `controller.applications`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rollouts.api.application import ApplicationSpec, SyncPolicyAutomated
-from rollouts.api.application_status import FailureReason, HealthStatus, HookType, OperationPhase
+from rollouts.api.application_status import FailureReason, HookType
 from rollouts.gitops import (
-    diff,
+    discretion,
     events,
     hooks,
     inventory,
-    options,
-    order,
     picture,
     report,
     revision,
     rollback,
     validation,
-    vouching,
 )
 from rollouts.gitops.actions import ApplyObjects, Event, KeepGood, Plan, PruneObjects, RunHooks
+from rollouts.gitops.comparison import Comparison, compare, is_open, is_settled
 from rollouts.gitops.diff import Change
 from rollouts.gitops.gates import Gate
 from rollouts.gitops.hooks import Hook
 from rollouts.gitops.live import Live
-from rollouts.gitops.manifests import Manifest, ObjectKey
-from rollouts.gitops.options import Policy
+from rollouts.gitops.manifests import ObjectKey
 from rollouts.gitops.picture import Picture
 from rollouts.gitops.revision import Good, Revisions
 from rollouts.gitops.snapshot import Healing, Snapshot, SourceView, Tokens
 
 _HEALS_AT_ONCE = 3
 _HEAL_LONGEST_SECONDS = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The target set against the cluster."""
-
-    changes: tuple[Change, ...] = ()
-    place: order.Place | None = None
-    """The first wave and stage that is not done; changes of later ones wait for it."""
-    leftovers: tuple[Live, ...] = ()
-
-    @property
-    def due(self) -> tuple[Change, ...]:
-        return tuple(c for c in self.changes if order.place(c.manifest) == self.place)
 
 
 def policy(spec: ApplicationSpec) -> SyncPolicyAutomated:
@@ -93,7 +76,7 @@ def begin(
 
 def decide(s: Snapshot) -> Plan:
     """What to do next."""
-    comparison = _compare(s)
+    comparison = compare(s)
     if s.target is None or s.declared.problem:
         return _finish(s, s.revisions, comparison)
     if refusal := _refusal(s):
@@ -110,7 +93,7 @@ def decide(s: Snapshot) -> Plan:
 
 def rejected(s: Snapshot, message: str) -> Plan:
     """The API server refused the changes of the open attempt."""
-    comparison = _compare(s)
+    comparison = compare(s)
     if is_open(s.revisions):
         return replace(_failed(s, FailureReason.APPLY_REJECTED, message, comparison), again=True)
     return _finish(s, s.revisions, comparison, trouble=message)
@@ -118,12 +101,12 @@ def rejected(s: Snapshot, message: str) -> Plan:
 
 def troubled(s: Snapshot, message: str) -> Plan:
     """The action could not be carried out for now; it will be tried again."""
-    return _finish(s, s.revisions, _compare(s), trouble=message)
+    return _finish(s, s.revisions, compare(s), trouble=message)
 
 
 def pruned(s: Snapshot, gone: tuple[ObjectKey, ...], message: str) -> Plan:
     """The outcome of a prune: what is gone leaves the inventory, what is not stays in it."""
-    comparison = _compare(s)
+    comparison = compare(s)
     left = tuple(live for live in comparison.leftovers if live.key not in gone)
     versions = inventory.remaining(s.inventory, s.declared.manifests, left)
     after = replace(s, inventory=versions)
@@ -137,85 +120,6 @@ def healed(healings: Mapping[ObjectKey, Healing], key: ObjectKey, now: datetime)
     known = healings.get(key)
     quiet = known is None or now - known.last_at > timedelta(seconds=_HEAL_LONGEST_SECONDS)
     return Healing(1 if known is None or quiet else known.times + 1, now)
-
-
-def is_open(state: Revisions) -> bool:
-    return state.attempt is not None and state.attempt.phase is OperationPhase.RUNNING
-
-
-def is_settled(state: Revisions) -> bool:
-    """The target is a good revision and is fully in place: from here on it is healed and cleaned up."""
-    attempt = state.attempt
-    if attempt is None or attempt.phase is OperationPhase.SUCCEEDED:
-        return state.good is not None
-    entry = revision.quarantined(state, attempt.digest)
-    is_back = attempt.phase is OperationPhase.FAILED and entry is not None and entry.restored_at is not None
-    return is_back and state.good is not None
-
-
-def _compare(s: Snapshot) -> Comparison:
-    if s.target is None or s.declared.problem:
-        return Comparison()
-    found = (change(s, m, _present(s, m.key)) for m in s.declared.manifests)
-    changes = tuple(c for c in found if c and c.fingerprint not in s.equal)
-    declared = (*(m.key for m in s.declared.manifests), *s.declared.ignored)
-    left = inventory.leftovers(s.inventory, declared, s.live, s.owner, s.claimed)
-    return Comparison(changes, _current_place(s, changes), left)
-
-
-def change(s: Snapshot, declared: Manifest, live: Live | None) -> Change | None:
-    """What has to be done to one object of the target set."""
-    assert s.target is not None
-    if live and Policy.IF_NOT_PRESENT is options.of(declared.body["metadata"]).policy:
-        return None
-    if live and live.options.policy is Policy.IGNORE:
-        return None  # Somebody keeps us away from it, with an annotation on the object itself.
-    context = diff.Context(
-        namespace=s.owner[0],
-        name=s.owner[1],
-        names=s.names,
-        revision=s.target.revision,
-        marks_revision=not is_settled(s.revisions),
-        known_good=s.target.known_good,
-        ignored=s.application.spec.ignore_differences,
-    )
-    holder = vouching.holder(s, declared) if context.known_good else None
-    put_back = change(s, holder, _present(s, holder.key)) if holder else None
-    return diff.change(
-        declared,
-        live,
-        context,
-        autoscaled=declared.key in s.declared.autoscaled,
-        vouched=vouching.digest(put_back) if put_back else "",
-    )
-
-
-def _present(s: Snapshot, key: ObjectKey) -> Live | None:
-    live = s.live.get(key)
-    return None if live is None or live.deleting else live
-
-
-def _current_place(s: Snapshot, changes: tuple[Change, ...]) -> order.Place | None:
-    """Foundations gate what comes after them; on the way to a revision every wave gates the next one."""
-    unfinished = {order.place(c.manifest) for c in changes}
-    unready = {
-        order.place(m)
-        for m in s.declared.manifests
-        if m.key in s.live and s.live[m.key].health.status is not HealthStatus.HEALTHY
-    }
-    last = max((p.wave for p in unfinished), default=0)
-    waits = not is_settled(s.revisions)
-    gates = {p for p in unready if p.stage is order.Stage.FOUNDATION or (waits and p.wave < last)}
-    return min(unfinished | gates | _hook_gates(s, last), default=None)
-
-
-def _hook_gates(s: Snapshot, last: int) -> set[order.Place]:
-    """A Sync hook that has not succeeded keeps later waves waiting."""
-    attempt = s.revisions.attempt
-    if attempt is None or not is_open(s.revisions):
-        return set()
-    found = hooks.progress(s.declared.hooks, HookType.SYNC, attempt, s.live, only_wave=last - 1)
-    return set() if found.done else {order.Place(found.wave, order.Stage.OBJECTS)}
 
 
 def _refusal(s: Snapshot) -> str:
@@ -268,7 +172,12 @@ def _apply(s: Snapshot, comparison: Comparison, changes: tuple[Change, ...]) -> 
     namespace = ""
     if validation.creates_namespace(s.application) and any(c.live is None for c in changes):
         namespace = s.application.spec.destination.namespace
-    action = ApplyObjects(changes, as_one=is_open(s.revisions), create_namespace=namespace)
+    action = ApplyObjects(
+        changes,
+        as_one=is_open(s.revisions),
+        create_namespace=namespace,
+        confidential=discretion.is_confidential(s.application.spec),
+    )
     return Plan(_finish(s, s.revisions, comparison).status, action, again=True, writes_status=False)
 
 
@@ -364,7 +273,8 @@ def _run(s: Snapshot, run: tuple[Hook, ...], remove: tuple[Live, ...] = ()) -> R
     assert attempt is not None
     bodies = tuple(hooks.body(h, attempt, s.owner, s.names) for h in run)
     creates = bool(bodies) and validation.creates_namespace(s.application)
-    return RunHooks(bodies, remove, s.application.spec.destination.namespace if creates else "")
+    namespace = s.application.spec.destination.namespace if creates else ""
+    return RunHooks(bodies, remove, namespace, discretion.is_confidential(s.application.spec))
 
 
 def _failed(

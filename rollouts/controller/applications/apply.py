@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from rollouts.api.meta import Names
 from rollouts.controller.applications.live import LiveObjects
 from rollouts.errors import Conflict, NotFound, Rejected, RolloutsError
-from rollouts.gitops import live, order
+from rollouts.gitops import discretion, live, order
 from rollouts.gitops.actions import ApplyObjects, RunHooks
 from rollouts.gitops.diff import Change
 from rollouts.gitops.live import FIELD_MANAGER, Live
@@ -48,6 +48,12 @@ class Applied:
     """Fingerprints of differences that are none."""
     refused: list[str] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
+    confidential: bool = False
+
+    def refuse(self, who: str, error: Exception, body: Mapping[str, Any]) -> None:
+        """What the API server says, without what nobody may read."""
+        told = discretion.without_values(str(error), body, confidential=self.confidential)
+        self.refused.append(f"{who}: {told}")
 
     @property
     def complaint(self) -> str:
@@ -67,7 +73,7 @@ class Applier:
         self, action: ApplyObjects, of: Callable[[Change], Resource], recompare: Recompare
     ) -> Applied:
         """Apply changes in order; with `as_one`, none of them unless all pass a dry run."""
-        done = Applied()
+        done = Applied(confidential=action.confidential)
         if action.create_namespace:
             await self._create_namespace(action.create_namespace)
         if action.as_one:
@@ -81,7 +87,7 @@ class Applier:
 
     async def run_hooks(self, action: RunHooks, of: Callable[[ObjectKey], Resource]) -> Applied:
         """Delete, then create; what is refused here refuses the attempt."""
-        done = Applied()
+        done = Applied(confidential=action.confidential)
         if action.create_namespace and action.bodies:
             await self._create_namespace(action.create_namespace)
         for found in action.remove:
@@ -94,7 +100,7 @@ class Applier:
                 ref = resource.ref(key.name, key.namespace)
                 self.live.put(resource, await self.kube.apply(ref, body, field_manager=FIELD_MANAGER))
             except (Rejected, NotFound) as e:
-                done.refused.append(f"hook {key}: {e}")
+                done.refuse(f"hook {key}", e, body)
         return done
 
     async def prune(
@@ -143,7 +149,7 @@ class Applier:
             done.conflicts.append(e)
         except (Rejected, NotFound) as e:
             if not _is_immutable(change, e):
-                done.refused.append(_complaint(change, e))
+                done.refuse(_who(change), e, change.body)
             elif change.live is None:
                 done.conflicts.append(_being_deleted(change))
 
@@ -157,7 +163,7 @@ class Applier:
             if _is_immutable(change, e):
                 await self._make_way(change, resource, done)
             else:
-                done.refused.append(_complaint(change, e))
+                done.refuse(_who(change), e, change.body)
             return
         if change.live is None or known.resource_version != change.live.resource_version:
             done.written.append(change)
@@ -247,6 +253,6 @@ def _unpinned(body: Any) -> Any:
     return {**body, "metadata": metadata}
 
 
-def _complaint(change: Change, error: Exception) -> str:
+def _who(change: Change) -> str:
     origin = f" ({change.manifest.origin})" if change.manifest.origin else ""
-    return f"{change.manifest.key}{origin}: {error}"
+    return f"{change.manifest.key}{origin}"

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rollouts.api.application import Application, ApplicationSource
 from rollouts.api.rendering import ValuesKind, ValuesReference
 from rollouts.errors import NotFound, Rejected
+from rollouts.gitops import discretion
 from rollouts.gitops.render import RenderError
 from rollouts.gitops.renderers import sops, substitution
 from rollouts.gitops.renderers.build import Given
@@ -107,7 +108,7 @@ class GivenValues:
             raise RenderError(f"{ref.kind} {namespace}/{ref.name} cannot be read: {e}") from None
         data = _decoded(body, ref.kind)
         if ref.kind is ValuesKind.SECRET:
-            confidential += _lines(data.values())
+            confidential += [text for value in data.values() for text in discretion.quotable(value)]
         return data
 
 
@@ -148,13 +149,4 @@ def _decoded(body: Mapping[str, Any], kind: ValuesKind) -> dict[str, bytes]:
             found[name] = base64.b64decode(value)
         except binascii.Error:
             continue
-    return found
-
-
-def _lines(values: Iterable[bytes]) -> list[str]:
-    """Each value whole and line by line: a program may quote any part of a text."""
-    found: list[str] = []
-    for value in values:
-        text = value.decode(errors="replace")
-        found += [text, *(part.partition(": ")[2] or part for part in text.splitlines())]
     return found

@@ -40,7 +40,7 @@ from rollouts.controller.links import Links
 from rollouts.controller.loop import NOTHING_MORE, Next
 from rollouts.controller.writes import Writer, merge_difference
 from rollouts.errors import Rejected, SpecError, Transient
-from rollouts.gitops import gates, hooks, inventory, options, plan, report, revision, validation
+from rollouts.gitops import comparison, gates, hooks, inventory, options, plan, report, revision, validation
 from rollouts.gitops.actions import ApplyObjects, Event, KeepGood, Plan, PruneObjects, RunHooks
 from rollouts.gitops.events import healed_event, troubles
 from rollouts.gitops.git import SourceError
@@ -198,7 +198,9 @@ class Reconciler:
 
     async def _run_hooks(self, s: Snapshot, placed: Placed, decided: Plan, action: RunHooks) -> Plan:
         done = await self.applier.run_hooks(action, placed.resource)
-        return plan.rejected(s, done.complaint) if done.refused and plan.is_open(s.revisions) else decided
+        return (
+            plan.rejected(s, done.complaint) if done.refused and comparison.is_open(s.revisions) else decided
+        )
 
     async def _apply(
         self, s: Snapshot, placed: Placed, decided: Plan, action: ApplyObjects, memory: _Memory
@@ -207,7 +209,7 @@ class Reconciler:
         applied = await self.applier.apply(
             action,
             lambda change: placed.resource(change.manifest.key),
-            lambda change, known: plan.change(s, change.manifest, known),
+            lambda change, known: comparison.change(s, change.manifest, known),
         )
         memory.equal = _bounded(memory.equal | frozenset(applied.equal))
         await self._tell_healed(s, applied, memory)
@@ -222,7 +224,7 @@ class Reconciler:
         return decided, ""
 
     async def _tell_healed(self, s: Snapshot, applied: Applied, memory: _Memory) -> None:
-        if not plan.is_settled(s.revisions) or not applied.written:
+        if not comparison.is_settled(s.revisions) or not applied.written:
             return
         for change in applied.written:
             key = change.manifest.key

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from rollouts.api.application import SyncPolicy, SyncPolicyAutomated
 from rollouts.api.application_status import ApplicationStatus, CommitState, OperationPhase
 from rollouts.api.git_host import CommitStatus, GitProvider, Revert, Rollback
-from rollouts.gitops import commit_status, inventory, plan, reverting, revision
+from rollouts.gitops import commit_status, comparison, inventory, plan, reverting, revision
 from rollouts.gitops.actions import ApplyObjects, KeepGood, PruneObjects
 from rollouts.gitops.revision import Candidate
 from rollouts.gitops.snapshot import DeclaredSet, Snapshot, SourceView, Tokens, Unrenderable
@@ -263,7 +263,7 @@ class Applications(RuleBasedStateMachine):
     @invariant()
     def what_is_settled_is_what_the_cluster_holds(self) -> None:
         s = self.snapshot()
-        if s.target is None or not plan.is_settled(s.revisions):
+        if s.target is None or not comparison.is_settled(s.revisions):
             return
         wanted = {(o["kind"], o["metadata"]["name"]) for o in objects(int(s.target.digest[-1]))}
         assert wanted == set(self.cluster)

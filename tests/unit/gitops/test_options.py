@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rollouts.gitops import inventory, options, plan
+from rollouts.gitops import comparison, inventory, options, plan
 from rollouts.gitops.options import DEFAULT, Options, Policy
 from tests.unit.gitops.builders import (
     A,
@@ -61,8 +61,8 @@ def test_what_is_there_once_is_left_alone_with_if_not_present() -> None:
     missing = snapshot({A: [git]}, git=A, live_objects=[])
     there = snapshot({A: [git]}, git=A, live_objects=[found])
 
-    assert plan.change(missing, missing.declared.manifests[0], None) is not None
-    assert plan.change(there, there.declared.manifests[0], seen(found)) is None
+    assert comparison.change(missing, missing.declared.manifests[0], None) is not None
+    assert comparison.change(there, there.declared.manifests[0], seen(found)) is None
 
 
 def test_an_annotation_in_the_cluster_keeps_us_away() -> None:
@@ -72,7 +72,7 @@ def test_an_annotation_in_the_cluster_keeps_us_away() -> None:
     found["data"]["color"] = "red"
     s = snapshot({A: [git]}, git=A, live_objects=[found])
 
-    assert plan.change(s, s.declared.manifests[0], seen(found)) is None
+    assert comparison.change(s, s.declared.manifests[0], seen(found)) is None
     assert inventory.is_protected(seen(found))
 
 
@@ -85,8 +85,8 @@ def test_merge_leaves_what_people_declare_beside_git() -> None:
     taken = snapshot({A: [plain]}, git=A, live_objects=[edited])
     left = snapshot({A: [merging]}, git=A, live_objects=[edited_merging])
 
-    assert plan.change(taken, taken.declared.manifests[0], seen(edited)) is not None
-    assert plan.change(left, left.declared.manifests[0], seen(edited_merging)) is None
+    assert comparison.change(taken, taken.declared.manifests[0], seen(edited)) is not None
+    assert comparison.change(left, left.declared.manifests[0], seen(edited_merging)) is None
 
 
 def test_an_ignored_object_of_the_set_is_not_a_left_over_one() -> None:
@@ -96,5 +96,5 @@ def test_an_ignored_object_of_the_set_is_not_a_left_over_one() -> None:
     s = snapshot({A: [git], B: []}, git=B, live_objects=[applied(git)], app=after(first, status))
     ignoring = replace(s, declared=replace(s.declared, ignored=frozenset({first.declared.manifests[0].key})))
 
-    assert plan._compare(s).leftovers
-    assert not plan._compare(ignoring).leftovers
+    assert comparison.compare(s).leftovers
+    assert not comparison.compare(ignoring).leftovers

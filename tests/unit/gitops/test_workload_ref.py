@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from rollouts.api import podtemplate
-from rollouts.gitops import picture, plan
+from rollouts.gitops import comparison, picture
 from rollouts.gitops.snapshot import Snapshot
 from tests.unit.gitops.builders import NAMES, A, Object, applied, rollout, snapshot
 
@@ -45,12 +45,12 @@ def test_a_good_template_that_a_deployment_gets_back_is_vouched_for_on_the_rollo
     back = replace(s, target=replace(s.target, known_good=True))
     digest = podtemplate.digest(deployment()["spec"]["template"])
 
-    found = {m.key.kind: plan.change(back, m, back.live[m.key]) for m in back.declared.manifests}
+    found = {m.key.kind: comparison.change(back, m, back.live[m.key]) for m in back.declared.manifests}
 
     there = found["Rollout"]
     assert there is not None
     assert there.body["metadata"]["annotations"][NAMES.fast_rollback_annotation] == digest
-    assert plan.change(s, s.declared.manifests[1], s.live[s.declared.manifests[1].key]) is None
+    assert comparison.change(s, s.declared.manifests[1], s.live[s.declared.manifests[1].key]) is None
 
 
 def test_a_template_that_is_in_place_needs_nobody_to_vouch_for_it() -> None:
@@ -58,4 +58,4 @@ def test_a_template_that_is_in_place_needs_nobody_to_vouch_for_it() -> None:
     assert s.target is not None
     back = replace(s, target=replace(s.target, known_good=True))
 
-    assert [plan.change(back, m, back.live[m.key]) for m in back.declared.manifests] == [None, None]
+    assert [comparison.change(back, m, back.live[m.key]) for m in back.declared.manifests] == [None, None]
