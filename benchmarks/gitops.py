@@ -1,11 +1,12 @@
 """Applications of four objects each in one repository: first sync, push to applied, drift to healed. One JSON line.
 
-    python -m benchmarks.gitops [--applications 100] [--pushes 20] [--drifts 20]
+    python -m benchmarks.gitops [--applications 100] [--pushes 20] [--drifts 20] [--hanging 0]
 
 Each push changes one object of one Application and refreshes that Application, as a webhook would; the time
 runs from the refresh until the API server holds the change. `requests_per_push` are all requests of the
 controller to the API server, the touched Application's own included: it must not grow with the number of
-Applications. Drift is a hand edit; the time runs until it is undone.
+Applications. Drift is a hand edit; the time runs until it is undone. `--hanging` more Applications have a
+repository each whose host takes the connection and never answers; the other figures should not tell.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import contextlib
 import json
 import os
 import random
+import socket
 import statistics
 import subprocess
 import tempfile
@@ -107,11 +109,16 @@ def application(i: int, url: str) -> bench.Object:
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="rollouts-bench-git-") as directory, bench.cluster() as cluster:
+    with (
+        tempfile.TemporaryDirectory(prefix="rollouts-bench-git-") as directory,
+        bench.cluster() as cluster,
+        socket.create_server(("127.0.0.1", 0), backlog=1024) as silent,
+    ):
         repository = Repository(Path(directory) / "repository")
         repository.start(options.applications)
         flags = ("--git-cache-dir", str(Path(directory) / "cache"))
         async with bench.client(cluster) as kube, bench.controller(cluster, *flags) as controller:
+            await _hang(kube, silent.getsockname()[1], options.hanging)
             first = await _first_sync(kube, controller, repository, options.applications)
             async with _services(kube) as versions:
                 before = controller.requests()
@@ -124,6 +131,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             after = controller.requests(), controller.cost()
     return {
         "applications": options.applications,
+        "hanging": options.hanging,
         **first,
         **_quantiles("push_to_applied", pushes),
         "requests_per_push": round(requests / options.pushes, 1),
@@ -132,6 +140,14 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         "idle_cpu_seconds_in_20_seconds": round(after[1].cpu_seconds - idle[1].cpu_seconds, 2),
         "peak_mib": round(after[1].peak_mib, 1),
     }
+
+
+async def _hang(kube: Kube, port: int, count: int) -> None:
+    """Applications whose Git host never says a word."""
+    for i in range(count):
+        body = application(i, f"http://127.0.0.1:{port}/{i}.git")
+        body["metadata"]["name"] = f"hanging-{i}"
+        await kube.create(resources.APPLICATION, body, field_manager="bench")
 
 
 async def _first_sync(
@@ -246,6 +262,7 @@ def main() -> None:
     parser.add_argument("--applications", type=int, default=100)
     parser.add_argument("--pushes", type=int, default=20)
     parser.add_argument("--drifts", type=int, default=20)
+    parser.add_argument("--hanging", type=int, default=0)
     print(json.dumps(asyncio.run(measure(parser.parse_args()))))
 
 
