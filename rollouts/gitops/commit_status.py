@@ -7,6 +7,7 @@ tells it, once for each change of state.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from rollouts.api.application import Application, ApplicationSource
@@ -21,7 +22,12 @@ from rollouts.api.application_status import (
 from rollouts.gitops import naming
 from rollouts.gitops.validation import is_git
 
-__all__ = ["Telling", "context", "due", "git_source", "holding"]
+__all__ = ["Telling", "brief", "context", "due", "git_source", "holding"]
+
+_KNOWN_BY_ITSELF = re.compile(
+    r"Update to revision \d+(?: \(\S+\))? | of \w+ AnalysisRun \S+|; going back to revision .*$"
+)
+"""Of the sentence of an abort (`delivery.abort`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,18 @@ def due(application: Application) -> Telling | None:
     index, source = git_source(application)
     commit = naming.commit_of(naming.each(status.desired_revision)[index])
     return Telling(source, status.desired_revision, commit, *found)
+
+
+def brief(description: str, limit: int) -> str:
+    """What a host has room for: without what the commit says itself, then without the middle.
+
+    Which object, and which step, stand in front; value and threshold at the end.
+    """
+    text = _KNOWN_BY_ITSELF.sub("", description) if len(description) > limit else description
+    if len(text) <= limit:
+        return text
+    front = limit // 3
+    return f"{text[:front]}…{text[len(text) - (limit - front - 1) :]}"
 
 
 def context(application: Application) -> str:

@@ -7,7 +7,7 @@ and when, is `commit_status`'. One class a host, all with the same methods.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -115,8 +115,8 @@ class GitHub:
         return Request("GET", f"/repos/{repository}/pulls?{query}")
 
     def found(self, answer: Any, head: str, base: str) -> str:
-        for one in answer if isinstance(answer, list) else ():
-            if (one["head"]["ref"], one["base"]["ref"]) == (head, base):
+        for one in _items(answer):
+            if (_text(one.get("head"), "ref"), _text(one.get("base"), "ref")) == (head, base):
                 return self.address(one)
         return ""
 
@@ -192,8 +192,8 @@ class GitLab:
         return Request("GET", f"{_project(repository)}/merge_requests?{query}")
 
     def found(self, answer: Any, head: str, base: str) -> str:
-        for one in answer if isinstance(answer, list) else ():
-            if (one["source_branch"], one["target_branch"]) == (head, base):
+        for one in _items(answer):
+            if (one.get("source_branch"), one.get("target_branch")) == (head, base):
                 return self.address(one)
         return ""
 
@@ -323,13 +323,15 @@ def _project(repository: str) -> str:
 
 def _newest(answer: Any, key: str, value: str) -> Mapping[str, Any]:
     """The first of a list (newest first) that is named so."""
-    items: Sequence[Any] = answer if isinstance(answer, list) else ()
-    return next((i for i in items if isinstance(i, dict) and i.get(key) == value), {})
+    return next((i for i in _items(answer) if i.get(key) == value), {})
+
+
+def _items(answer: Any) -> list[Mapping[str, Any]]:
+    return [i for i in answer if isinstance(i, dict)] if isinstance(answer, list) else []
 
 
 def _comment(answer: Any, mark: str) -> int:
-    items: Sequence[Any] = answer if isinstance(answer, list) else ()
-    found = (i for i in items if isinstance(i, dict) and str(i.get("body") or "").startswith(mark))
+    found = (i for i in _items(answer) if str(i.get("body") or "").startswith(mark))
     return int(next(found, {}).get("id") or 0)
 
 

@@ -81,9 +81,11 @@ class Reverts:
         if spec.revert is Revert.BRANCH:
             await mirror.push(commit, _HEADS + asked.base, credentials)
             return self._record(asked, RevertState.COMMITTED, commit=commit, branch=asked.base)
-        if _HEADS + asked.branch not in refs.commits:
+        pushed = refs.commits.get(_HEADS + asked.branch)
+        if pushed is None:
             await mirror.push(commit, _HEADS + asked.branch, credentials)
         url = await self._proposed(application, asked, secret)
+        commit = pushed or commit
         return self._record(asked, RevertState.PROPOSED, commit=commit, branch=asked.branch, url=url)
 
     async def _refs(self, mirror: Mirror, asked: Due, credentials: Credentials | None) -> RemoteRefs:

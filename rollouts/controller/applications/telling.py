@@ -32,8 +32,7 @@ class CommitStatuses:
         # A crash, or an answer that was lost, may have come after the host had heard of it.
         known = await client.ask(client.host.statuses(repository, due.commit, context))
         if client.host.last_state(known, context) is not due.state:
-            limit = client.host.description_limit
-            told = due.description if len(due.description) <= limit else f"{due.description[: limit - 1]}…"
+            told = commit_status.brief(due.description, client.host.description_limit)
             await client.ask(client.host.post_status(repository, due.commit, due.state, context, told))
         posted = PostedCommitStatus(due.revision, due.state, parse.stamp(self.now()))
         return Done(replace(application.status, commit_status=posted))

@@ -123,14 +123,14 @@ async def read_credentials(kube: Kube, namespace: str, name: str) -> Credentials
     try:
         secret = await kube.get(resources.SECRET.ref(name, namespace))
     except NotFound:
-        raise _unusable(f"Secret {namespace}/{name} of spec.secretRef is not there") from None
+        raise _unusable(f"Secret {namespace}/{name} of secretRef is not there") from None
     except Rejected as e:
-        raise _unusable(f"Secret {namespace}/{name} of spec.secretRef cannot be read: {e}") from None
+        raise _unusable(f"Secret {namespace}/{name} of secretRef cannot be read: {e}") from None
     values = {key: _decoded(value) for key, value in (secret.get("data") or {}).items()}
     try:
         return credentials.of_secret(values)
     except MissingError as e:
-        raise _unusable(f"Secret {namespace}/{name} of spec.secretRef holds no credentials: {e}") from None
+        raise _unusable(f"Secret {namespace}/{name} of secretRef holds no credentials: {e}") from None
 
 
 def _decoded(value: str) -> str:

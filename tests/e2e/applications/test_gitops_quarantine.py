@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from rollouts import sandbox
 from rollouts.kube import resources
+from tests import provider_host
 from tests.api.harness import Object, eventually
 from tests.e2e.applications import shop
 from tests.e2e.applications.harness import App, Checkout, config_map
 from tests.e2e.applications.shop import Release
+from tests.provider_host import TOKEN, ProviderHost
 
 pytestmark = pytest.mark.e2e
 
 Files = Callable[[str, str, Release], dict[str, str]]
 
 
+@pytest.fixture
+def host() -> Iterator[ProviderHost]:
+    with provider_host.serving("github") as served:
+        yield served
+
+
+async def _is_told(host: ProviderHost, commit: str, state: str) -> bool:
+    return (commit, state) in host.told()
+
+
 @pytest.mark.parametrize("files", [shop.canary, shop.blue_green])
-async def test_a_bad_revision_is_put_back_and_stays_out_until_a_fix_comes(
+async def test_a_bad_revision_is_put_back_and_stays_out_until_a_fix_comes(  # noqa: PLR0917 - fixtures
     files: Files,
     app: App,
     checkout: Checkout,
     repository: sandbox.RepoInfo,
     cluster: sandbox.Sandbox,
     tmp_path: Path,
+    host: ProviderHost,
 ) -> None:
     def push(release: Release) -> str:
         return checkout.push(files(app.bench.namespace, cluster.prometheus_url, release))
 
     first = push(Release("v1"))
-    await app.create(repository.file_url)
+    await app.secret("robot", token=TOKEN)
+    robot = {"provider": "github", "url": host.url, "secretRef": {"name": "robot"}}
+    rollback = {"revert": "pullRequest", **robot}
+    await app.create(repository.file_url, commitStatus=robot, rollback=rollback)
 
     async with app.bench.controller(git_cache_dir=tmp_path / "git"):
         await app.runs(first)
@@ -69,7 +85,15 @@ async def test_a_bad_revision_is_put_back_and_stays_out_until_a_fix_comes(
         fix = push(Release("v4", greeting="fixed", added_object=True))
         await app.runs(fix, seconds=60)
         assert await app.config(shop.ADDED) is not None
+        await eventually(lambda: _is_told(host, fix, "success"))
 
+    for commit, end in ((good, "success"), (bad, "failure"), (fix, "success")):
+        assert [state for sha, state in host.told() if sha == commit] == ["pending", end]
+    failure = next(s["description"] for s in host.statuses if s["state"] == "failure")
+    (proposed,) = host.pulls
+    for word in ("AnalysisFailed", "success-rate", "0.95"):
+        assert word in failure
+        assert word in proposed["text"]
     quarantined = [message for reason, message in await app.events() if reason == "RevisionQuarantined"]
     assert len(quarantined) == 1
     for word in (bad, "AnalysisFailed", "success-rate", "0.95", good, "rollouts app retry"):

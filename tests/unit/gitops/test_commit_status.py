@@ -168,3 +168,32 @@ def test_what_cannot_be_told_is_refused(source: ApplicationSource, url: str, fie
     assert refused.value.path == field
     assert word in str(refused.value)
     assert "pw" not in str(refused.value)
+
+
+ABORTED = (
+    "AnalysisFailed: Rollout team/checkout: Update to revision 3 (main@sha1:bf2d67a96a551b730d709117d8e9c1df1128ac14) "
+    "aborted at step 2/5: metric success-rate of Canary AnalysisRun checkout-5c9f-3-2 is Failed: value [0.5], "
+    "condition result[0] >= 0.95; going back to revision 2"
+)
+
+
+def test_what_is_short_enough_is_told_as_it_is() -> None:
+    assert commit_status.brief(ABORTED, 1000) == ABORTED
+
+
+def test_step_metric_value_and_threshold_fit_into_what_a_host_shows() -> None:
+    assert commit_status.brief(ABORTED, 140) == (
+        "AnalysisFailed: Rollout team/checkout: aborted at step 2/5: metric success-rate is Failed: value [0.5], "
+        "condition result[0] >= 0.95"
+    )
+
+
+@pytest.mark.parametrize("length", [140, 141, 500])
+def test_what_is_too_long_keeps_its_beginning_and_its_end(length: int) -> None:
+    text = f"first {'x' * (length - 11)} last"
+
+    told = commit_status.brief(text, 140)
+
+    assert len(told) == 140
+    assert told.startswith("first")
+    assert told.endswith("last")
