@@ -50,7 +50,7 @@ class Conducted(ExperimentCluster):
         self._sides = {f"{experiment.metadata.name}-{t.name}": t.spec_ref for t in action.step.templates}
         self._lives = lives
         self._reader = reader
-        self._measured: dict[str, measuring.Run] = {}
+        self.measured: dict[str, measuring.Run] = {}
 
     def rest(self, now: datetime) -> None:
         """Until pods, analyses and controller have nothing left to do at this instant."""
@@ -81,12 +81,12 @@ class Conducted(ExperimentCluster):
     def create_run(self, action: actions.CreateAnalysisRun) -> None:
         super().create_run(action)
         try:
-            self._measured[action.name] = measuring.begin(action.name, action.spec, self.now)
+            self.measured[action.name] = measuring.begin(action.name, action.spec, self.now)
         except AnalysisError as e:
             self.runs[action.name] = measuring.failed(self.runs[action.name], e)
 
     def _going_on(self) -> tuple[measuring.Run, ...]:
-        return tuple(run for name, run in self._measured.items() if not self.runs[name].phase.completed)
+        return tuple(run for name, run in self.measured.items() if not self.runs[name].phase.completed)
 
     def _measure(self) -> None:
         for run in self._going_on():

@@ -50,7 +50,7 @@ class ExperimentCluster:
         self.created: dict[str, shared.CreateAnalysisRun] = {}
         self.told: list[shared.Event] = []
         self.wake: datetime | None = None
-        self._serial = 0
+        self.serial = 0
 
     @property
     def status(self) -> ExperimentStatus:
@@ -136,8 +136,8 @@ class ExperimentCluster:
         for rs in self.sets.values():
             del rs.pods[rs.replicas :]
             while len(rs.pods) < rs.replicas:
-                self._serial += 1
-                rs.pods.append(SimulatedPod(f"{rs.name}-{self._serial}", self.now))
+                self.serial += 1
+                rs.pods.append(SimulatedPod(f"{rs.name}-{self.serial}", self.now))
             rs.observed = True
 
     def terminate(self) -> None:

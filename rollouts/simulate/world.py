@@ -253,12 +253,15 @@ class World(Cluster):
 
     def _create_experiment(self, action: actions.CreateExperiment) -> None:
         super()._create_experiment(action)
-        if action.name in self.running:
-            return
+        if action.name not in self.running:
+            self.running[action.name] = self.conductor(action)
+
+    def conductor(self, action: actions.CreateExperiment) -> Conducted:
+        """The Experiment at its beginning, in this cluster."""
         hashes = {SpecRef.CANARY: self.sets[action.canary_set].hash}
         hashes[SpecRef.STABLE] = self.sets[action.stable_set].hash
         version = self.versions[hashes[SpecRef.CANARY]]
-        self.running[action.name] = Conducted(
+        return Conducted(
             conducting.experiment(action, self.rollout),
             action,
             self.now,

@@ -19,7 +19,7 @@ from rollouts.api.meta import (
 )
 from rollouts.kube import Resource, resources
 from tests.conformance.scenario import NAME, Object
-from tests.conformance.seen import Run, Seen, Set, what
+from tests.conformance.seen import Run, Seen, Set, experiment, what
 
 T = TypeVar("T")
 
@@ -30,6 +30,7 @@ RESOURCES: Mapping[str, Resource] = {
     "ReplicaSet": resources.REPLICA_SET,
     "Service": resources.SERVICE,
     "AnalysisRun": resources.analysis_run(GROUP),
+    "Experiment": resources.experiment(GROUP),
     "Event": resources.EVENT,
     "Pod": resources.POD,
 }
@@ -55,6 +56,8 @@ class Film:
     more: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, event: str, kind: str, body: Object) -> None:
+        if _is_of_an_experiment(body):
+            return
         frame = Frame(int(body["metadata"]["resourceVersion"]), kind, body, gone=event == "DELETED")
         self.frames.append(frame)
         self.now = shown(self.now, frame)
@@ -93,12 +96,17 @@ def shown(seen: Seen, frame: Frame) -> Seen:
             return replace(seen, sets=_after(seen.sets, frame, _set))
         case "Service":
             return replace(seen, services=_after(seen.services, frame, _selected))
-        case "AnalysisRun":
+        case "AnalysisRun" | "Experiment":
             return replace(seen, runs=_after(seen.runs, frame, _run))
         case "Pod":
             return replace(seen, marks=_after(seen.marks, frame, _mark))
         case _:
             return seen
+
+
+def _is_of_an_experiment(body: Object) -> bool:
+    """What it does itself is not a Rollout's."""
+    return any(owner["kind"] == "Experiment" for owner in body["metadata"].get("ownerReferences") or ())
 
 
 def _after(known: Mapping[str, T], frame: Frame, read: Callable[[Object], T]) -> Mapping[str, T]:
@@ -130,6 +138,8 @@ def _set(body: Object) -> Set:
 
 
 def _run(body: Object) -> Run:
+    if body["kind"] == "Experiment":
+        return experiment(body["metadata"]["name"], (body.get("status") or {}).get("phase"))
     labels = body["metadata"]["labels"]
     step = labels.get(CANARY_STEP_INDEX_LABEL)
     phase = (body.get("status") or {}).get("phase") or "Running"

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
 from rollouts.api.podtemplate import pod_template_hash
-from rollouts.errors import Transient
+from rollouts.errors import Conflict, Transient
 from rollouts.kube import Kube, Ref, Resource, resources
 from rollouts.sandbox.behaviour import READY
 from tests.api.harness import eventually
@@ -114,17 +114,32 @@ async def stage(kube: Kube) -> AsyncIterator[Stage]:
 
 async def _filmed(on: Stage, kind: str) -> None:
     """From now on; a watch that the server ends goes on where it was."""
-    resource = RESOURCES[kind]
-    version = (await on.kube.list(resource)).resource_version
+    version = await _listed(on, kind)
     while True:
         # A server that has just learned of a kind ends watches of it, or is not ready for new ones.
-        with contextlib.suppress(Transient):
+        try:
             async for event, body in _watch(on, kind, version):
                 version = body["metadata"]["resourceVersion"]
-                # The events of others are not ours to judge.
-                if event != "BOOKMARK" and body.get("involvedObject", {}).get("kind") in (None, "Rollout"):
-                    on.films[body["metadata"]["namespace"]].add(event, kind, body)
+                _show(on, event, kind, body)
+        except Transient:
+            pass
+        except Conflict:
+            version = await _listed(on, kind)
         await asyncio.sleep(_BETWEEN_WATCHES_SECONDS)
+
+
+async def _listed(on: Stage, kind: str) -> str:
+    """Everything that there is; the version to watch from."""
+    page = await on.kube.list(RESOURCES[kind], label_selector=MARK if kind == "Pod" else "")
+    for body in page.items:
+        _show(on, "ADDED", kind, {**body, "kind": kind})
+    return page.resource_version
+
+
+def _show(on: Stage, event: str, kind: str, body: Object) -> None:
+    """The events of others are not ours to judge."""
+    if event != "BOOKMARK" and body.get("involvedObject", {}).get("kind") in (None, "Rollout"):
+        on.films[body["metadata"]["namespace"]].add(event, kind, body)
 
 
 def _watch(on: Stage, kind: str, version: str) -> AsyncIterator[tuple[str, Object]]:

@@ -97,7 +97,7 @@ def settled(seen: Seen) -> bool:
     A status goes last: what was done before it is in it.
     """
     observed = seen.status.get("observedGeneration") == str(seen.rollout["metadata"]["generation"])
-    recorded = dict(_recorded(seen.status))
+    recorded = {**dict(_recorded(seen.status)), **_conducted(seen)}
     known = all(recorded.get(run.name) == run.phase for run in seen.runs.values() if _matters(run, recorded))
     return observed and known and all(s.current == s.replicas for s in seen.sets.values())
 
@@ -108,6 +108,12 @@ def _recorded(status: Object) -> Iterator[tuple[str, str]]:
         yield from (
             (run["name"], run["status"]) for key, run in part.items() if key.lower().endswith("runstatus")
         )
+
+
+def _conducted(seen: Seen) -> Mapping[str, str]:
+    """The Experiment that a status names goes on; others have ended."""
+    named = (seen.status.get("canary") or {}).get("currentExperiment")
+    return {named: seen.runs[named].phase} if named in seen.runs else {}
 
 
 def _matters(run: Run, recorded: Mapping[str, str]) -> bool:
@@ -171,6 +177,11 @@ def _abort(status: Object) -> Any:
         return None
     reason = status.get("abortReason") or {}
     return {key: reason[key] for key in ("step", "metric") if reason.get(key) not in (None, "")} or True
+
+
+def experiment(name: str, phase: str | None) -> Run:
+    """Its name is that of the Rollout, hash, revision, step and attempt."""
+    return Run(name, what("Experiment", name.split("-")[3]), phase or "Pending")
 
 
 def what(kind: str, step: int | str | None) -> str:

@@ -37,6 +37,7 @@ REPRESENTATIVES = {
     "rolling": "recreate-and-back",
     "roles": "canary-and-stable-metadata",
     "beyond": "bake-of-blue-green",
+    "experiments": "experiment-succeeds",
 }
 """Of each class the story with the most kinds of writes."""
 _AT_ONCE = 10

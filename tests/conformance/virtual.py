@@ -21,6 +21,7 @@ from rollouts.api.podtemplate import pod_template_hash
 from rollouts.api.rollout import Rollout, RolloutSpec
 from rollouts.api.rollout_status import RolloutStatus
 from rollouts.delivery.actions import Action, Event, EvictPod, Plan
+from rollouts.simulate.conducting import Conducted
 from rollouts.simulate.pods import SimulatedPod
 from rollouts.simulate.scenario import PodBehaviour, Reading, Reply, WebhookBehaviour
 from rollouts.simulate.scenario import Scenario as Surroundings
@@ -197,10 +198,22 @@ class Virtual(World):
         other.run_specs, other.versions = dict(self.run_specs), dict(self.versions)
         other.answers, other.routes = dict(self.answers), copy.deepcopy(self.routes)
         other.measured = {name: replace(run) for name, run in self.measured.items()}
+        other.experiments, other.conducted = dict(self.experiments), dict(self.conducted)
+        other.running = {name: other.conduct(name, found) for name, found in self.running.items()}
         other.told, other.ended, other.film = list(self.told), list(self.ended), self.film[-1:]
         other.body = dict(self.body)
         other.unready, other.watcher = set(self.unready), None
         return other
+
+    def conduct(self, name: str, found: Conducted) -> Conducted:
+        """The same Experiment, in this cluster."""
+        twin = self.conductor(self.conducted[name])
+        twin.experiment, twin.now = found.experiment, found.now
+        twin.sets = {n: replace(rs, pods=[replace(p) for p in rs.pods]) for n, rs in found.sets.items()}
+        twin.services, twin.runs, twin.created = dict(found.services), dict(found.runs), dict(found.created)
+        twin.measured = {n: replace(run) for n, run in found.measured.items()}
+        twin.told, twin.wake, twin.serial = list(found.told), found.wake, found.serial
+        return twin
 
     # what is to be seen
 
@@ -238,6 +251,7 @@ class Virtual(World):
             for pod in rs.pods
             if MARK in pod.labels
         }
+        runs |= {e.name: seen.experiment(e.name, e.phase) for e in self.experiments.values()}
         return Seen(self.json(), sets, services, runs, marks)
 
 
