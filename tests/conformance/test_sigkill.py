@@ -38,6 +38,7 @@ REPRESENTATIVES = {
     "roles": "canary-and-stable-metadata",
     "beyond": "bake-of-blue-green",
     "experiments": "experiment-succeeds",
+    "traffic": "traffic-follows-pods",
 }
 """Of each class the story with the most kinds of writes."""
 _AT_ONCE = 10
