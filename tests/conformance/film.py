@@ -19,7 +19,7 @@ from rollouts.api.meta import (
 )
 from rollouts.kube import Resource, resources
 from tests.conformance.scenario import NAME, Object
-from tests.conformance.seen import Run, Seen, Set, experiment, what
+from tests.conformance.seen import Run, Seen, Set, Workload, experiment, what
 
 T = TypeVar("T")
 
@@ -28,6 +28,7 @@ NAMES = Names(GROUP)
 RESOURCES: Mapping[str, Resource] = {
     "Rollout": resources.rollout(GROUP),
     "ReplicaSet": resources.REPLICA_SET,
+    "Deployment": resources.DEPLOYMENT,
     "Service": resources.SERVICE,
     "AnalysisRun": resources.analysis_run(GROUP),
     "Experiment": resources.experiment(GROUP),
@@ -68,6 +69,12 @@ class Film:
         """The latest that was shown."""
         return max((frame.version for frame in self.frames), default=0)
 
+    @property
+    def versions(self) -> Mapping[str, int]:
+        """By hash, as the images of the sets say it."""
+        sets = [frame.body for frame in self.frames if frame.kind == "ReplicaSet"]
+        return {rs["metadata"]["labels"][POD_TEMPLATE_HASH_LABEL]: _version(rs) for rs in sets}
+
     async def shows(self, kind: str, version: int) -> None:
         """Until a frame of a kind is so new."""
         while not any(f.kind == kind and f.version >= version for f in reversed(self.frames)):
@@ -92,16 +99,25 @@ def shown(seen: Seen, frame: Frame) -> Seen:
     match frame.kind:
         case "Rollout" if name == NAME:
             return replace(seen, rollout=body)
+        case "Deployment":
+            return replace(seen, workload=Workload(body["spec"]["replicas"], body["metadata"]["generation"]))
+        case "ReplicaSet" | "Service" | "AnalysisRun" | "Experiment" | "Pod":
+            return _with(seen, frame)
+        case _:
+            return seen
+
+
+def _with(seen: Seen, frame: Frame) -> Seen:
+    """Of what there are several."""
+    match frame.kind:
         case "ReplicaSet":
             return replace(seen, sets=_after(seen.sets, frame, _set))
         case "Service":
             return replace(seen, services=_after(seen.services, frame, _selected))
         case "AnalysisRun" | "Experiment":
             return replace(seen, runs=_after(seen.runs, frame, _run))
-        case "Pod":
-            return replace(seen, marks=_after(seen.marks, frame, _mark))
         case _:
-            return seen
+            return replace(seen, marks=_after(seen.marks, frame, _mark))
 
 
 def _is_of_an_experiment(body: Object) -> bool:
@@ -113,6 +129,11 @@ def _after(known: Mapping[str, T], frame: Frame, read: Callable[[Object], T]) ->
     name = frame.body["metadata"]["name"]
     left = {key: value for key, value in known.items() if key != name}
     return left if frame.gone else {**left, name: read(frame.body)}
+
+
+def _version(rs: Object) -> int:
+    (container,) = rs["spec"]["template"]["spec"]["containers"]
+    return int(container["image"].rpartition(":")[2])
 
 
 def _mark(body: Object) -> tuple[str, str]:

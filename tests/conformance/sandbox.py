@@ -27,7 +27,16 @@ from tests.conformance import invariants, seen
 from tests.conformance.film import GROUP, MARK, RESOURCES, Film, Frame
 from tests.conformance.people import VERBS, verb
 from tests.conformance.played import Played, Stuck, Told, holds
-from tests.conformance.scenario import METRICS, NAME, Chapter, Object, Scenario, patch_of, reading
+from tests.conformance.scenario import (
+    METRICS,
+    NAME,
+    Chapter,
+    Object,
+    Scenario,
+    patch_of,
+    reading,
+    workload_patch_of,
+)
 
 _CHAPTER_SECONDS = 90.0
 _AT_ONCE = 32
@@ -137,9 +146,15 @@ async def _listed(on: Stage, kind: str) -> str:
 
 
 def _show(on: Stage, event: str, kind: str, body: Object) -> None:
-    """The events of others are not ours to judge."""
-    if event != "BOOKMARK" and body.get("involvedObject", {}).get("kind") in (None, "Rollout"):
+    if event != "BOOKMARK" and _is_ours(kind, body):
         on.films[body["metadata"]["namespace"]].add(event, kind, body)
+
+
+def _is_ours(kind: str, body: Object) -> bool:
+    """Events about others, and the sets of a Deployment, are not ours to judge."""
+    if kind == "ReplicaSet":
+        return POD_TEMPLATE_HASH_LABEL in body["metadata"]["labels"]
+    return body.get("involvedObject", {}).get("kind") in (None, "Rollout")
 
 
 def _watch(on: Stage, kind: str, version: str) -> AsyncIterator[tuple[str, Object]]:
@@ -160,7 +175,9 @@ class Actors:
 
     @property
     def versions(self) -> Mapping[str, int]:
-        return {pod_template_hash(self.scenario.template(v)): v for v in range(1, 10)}
+        written = {pod_template_hash(self.scenario.template(v)): v for v in range(1, 10)}
+        # The API server fills in what the template of a Deployment leaves out: it has another hash.
+        return {**written, **self.film.versions} if self.scenario.workload is not None else written
 
     async def play(self) -> Played:
         self.stage.readings.values[self.namespace].update(self.scenario.readings)
@@ -200,13 +217,13 @@ class Actors:
 
     async def _followed(self, chapter: Chapter) -> Object:
         """The state in which what the chapter waits for is there."""
-        versions, state = self.versions, {}
+        state: Object = {}
         try:
             async with asyncio.timeout(_CHAPTER_SECONDS):
                 while True:
                     self.film.more.clear()
                     if self.film.now.rollout:
-                        state = seen.state(self.film.now, versions)
+                        state = seen.state(self.film.now, self.versions)
                         if seen.settled(self.film.now) and holds(chapter, state):
                             return state
                     await self.film.more.wait()
@@ -234,6 +251,8 @@ class Actors:
             await asyncio.sleep(1)
         if patch:
             await self._patch("Rollout", NAME, patch)
+        if workload_patch := workload_patch_of(self.scenario, deed):
+            await self._patch("Deployment", NAME, workload_patch)
         for name in VERBS & deed.keys():
             rollout = await self.stage.kube.get(RESOURCES["Rollout"].ref(NAME, self.namespace))
             for each in verb(name, rollout, datetime.now(UTC)):

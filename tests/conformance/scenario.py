@@ -22,7 +22,9 @@ METRICS = "${METRICS}"
 _HERE = Path(__file__).parent
 FILES = _HERE / "scenarios"
 _CHAPTER_KEYS = frozenset({"do", "until", "then", "phases", "events"})
-_SCENARIO_KEYS = frozenset({"name", "about", "spec", "services", "templates", "pods", "metrics", "story"})
+_SCENARIO_KEYS = frozenset(
+    {"name", "about", "spec", "workload", "services", "templates", "pods", "metrics", "story"}
+)
 _DEEDS = frozenset(
     {"deploy", "spec", "measure", "unready", "ready", "budget", "select"}
     | {"promote", "promoteFull", "abort", "retry", "pause", "resume", "restart"}
@@ -58,6 +60,8 @@ class Scenario:
     """How the pods of a version behave."""
     readings: Mapping[str, float | None]
     story: tuple[Chapter, ...]
+    workload: int | None = None
+    """So many replicas has the Deployment that the template is taken from, if there is one."""
 
     def template(self, version: int) -> Object:
         """The pod template of a version."""
@@ -70,20 +74,30 @@ class Scenario:
             "spec": {"containers": [{"name": "main", "image": f"{NAME}:{version}"}]},
         }
 
+    def pods_spec(self, version: int = 1) -> Object:
+        """Selector and template, where they are written."""
+        return {"selector": {"matchLabels": {"app": NAME}}, "template": self.template(version)}
+
     def rollout(self) -> Object:
         return {
             "apiVersion": "rollouts.dev/v1alpha1",
             "kind": "Rollout",
             "metadata": {"name": NAME},
             "spec": {
-                "selector": {"matchLabels": {"app": NAME}},
-                "template": self.template(1),
+                **(self.pods_spec() if self.workload is None else {}),
                 **copy.deepcopy(dict(self.spec)),
             },
         }
 
+    def deployment(self, replicas: int, version: int = 1) -> Object:
+        """That the template is taken from."""
+        spec = {**self.pods_spec(version), "replicas": replicas}
+        return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NAME}, "spec": spec}
+
     def objects(self) -> Iterator[Object]:
         """What is there before the Rollout."""
+        if self.workload is not None:
+            yield self.deployment(self.workload)
         for name in self.services:
             spec: Object = {"selector": {"app": NAME}, "ports": [{"port": 80}]}
             yield {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
@@ -115,15 +129,26 @@ def load(file: Path) -> Iterator[Scenario]:
 
 
 def patch_of(scenario: Scenario, deed: Mapping[str, Any]) -> Object:
-    """The merge patch of the spec that a deed stands for; empty when it is none."""
+    """The merge patch of the Rollout that a deed stands for; empty when it is none."""
     spec = copy.deepcopy(dict(deed.get("spec") or {}))
-    if "deploy" in deed:
-        # A merge patch would keep the annotations of another version.
-        template = scenario.template(deed["deploy"])
-        absent = {_BEHAVIOUR + key: None for behaviour in scenario.pods.values() for key in behaviour}
-        metadata = {"annotations": {**absent, **template["metadata"].get("annotations", {})}}
-        spec["template"] = {"metadata": metadata, "spec": template["spec"]}
+    if "deploy" in deed and scenario.workload is None:
+        spec["template"] = _template_patch(scenario, deed["deploy"])
     return {"spec": spec} if spec else {}
+
+
+def workload_patch_of(scenario: Scenario, deed: Mapping[str, Any]) -> Object:
+    """The same of the Deployment that the template is taken from."""
+    if "deploy" not in deed or scenario.workload is None:
+        return {}
+    return {"spec": {"template": _template_patch(scenario, deed["deploy"])}}
+
+
+def _template_patch(scenario: Scenario, version: int) -> Object:
+    """A merge patch would keep the annotations of another version."""
+    template = scenario.template(version)
+    absent = {_BEHAVIOUR + key: None for behaviour in scenario.pods.values() for key in behaviour}
+    metadata = {"annotations": {**absent, **template["metadata"].get("annotations", {})}}
+    return {"metadata": metadata, "spec": template["spec"]}
 
 
 def reading(word: object) -> float | None:
@@ -143,6 +168,7 @@ def read(document: Mapping[str, Any], group: str) -> Scenario:
         pods=document.get("pods") or {},
         readings={name: reading(word) for name, word in (document.get("metrics") or {}).items()},
         story=tuple(_chapter(raw) for raw in _from_the_start(document["story"])),
+        workload=document.get("workload"),
     )
 
 

@@ -51,6 +51,14 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Workload:
+    """The Deployment that the template is taken from."""
+
+    replicas: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """Everything at one instant."""
 
@@ -63,6 +71,7 @@ class Seen:
 
     marks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Pods that carry a mark -> their hash and the mark."""
+    workload: Workload | None = None
 
     @property
     def status(self) -> Object:
@@ -76,6 +85,7 @@ def state(seen: Seen, versions: Mapping[str, int]) -> Object:
         "phase": status.get("phase"),
         "step": status.get("step"),
         "pods": {versions[s.hash]: s.counted for s in _in_order(seen) if s.replicas or s.current},
+        "workload": seen.workload and seen.workload.replicas,
         "revisions": {versions[s.hash]: s.revision for s in _in_order(seen)},
         "marks": {versions[s.hash]: found for s in _in_order(seen) if (found := _marks(seen, s))},
         "leaving": [versions[s.hash] for s in _in_order(seen) if s.leaving],
@@ -97,9 +107,22 @@ def settled(seen: Seen) -> bool:
     A status goes last: what was done before it is in it.
     """
     observed = seen.status.get("observedGeneration") == str(seen.rollout["metadata"]["generation"])
+    if observed and _is_between_shares(seen.status):
+        return False
     recorded = {**dict(_recorded(seen.status)), **_conducted(seen)}
     known = all(recorded.get(run.name) == run.phase for run in seen.runs.values() if _matters(run, recorded))
-    return observed and known and all(s.current == s.replicas for s in seen.sets.values())
+    followed = not seen.workload or _follows(seen.status, seen.workload)
+    return observed and followed and known and all(s.current == s.replicas for s in seen.sets.values())
+
+
+def _is_between_shares(status: Object) -> bool:
+    """Promoted, and a router still to be told that nobody is a canary any more: the stable Service moves first."""
+    weights = (status.get("canary") or {}).get("weights") or {}
+    return status.get("phase") == "Healthy" and bool(weights.get("canary", {}).get("weight"))
+
+
+def _follows(status: Object, workload: Workload) -> bool:
+    return bool(status.get("workloadObservedGeneration") == str(workload.generation))
 
 
 def _recorded(status: Object) -> Iterator[tuple[str, str]]:

@@ -38,7 +38,7 @@ REPRESENTATIVES = {
     "roles": "canary-and-stable-metadata",
     "beyond": "bake-of-blue-green",
     "experiments": "experiment-succeeds",
-    "traffic": "traffic-follows-pods",
+    "traffic": "aborted-canary-stays-up",
 }
 """Of each class the story with the most kinds of writes."""
 _AT_ONCE = 10

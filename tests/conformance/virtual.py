@@ -20,7 +20,9 @@ from rollouts.api.parse import dump, parse
 from rollouts.api.podtemplate import pod_template_hash
 from rollouts.api.rollout import Rollout, RolloutSpec
 from rollouts.api.rollout_status import RolloutStatus
+from rollouts.delivery import workload as workloads
 from rollouts.delivery.actions import Action, Event, EvictPod, Plan
+from rollouts.delivery.snapshot import Workload
 from rollouts.simulate.conducting import Conducted
 from rollouts.simulate.pods import SimulatedPod
 from rollouts.simulate.scenario import PodBehaviour, Reading, Reply, WebhookBehaviour
@@ -63,7 +65,9 @@ class Virtual(World):
         self._about: Rollout | None = None
         self._about_told: frozenset[Event] = frozenset()
         self._json: tuple[Rollout, Object] | None = None
-        spec = parse(RolloutSpec, self.body["spec"], "spec")
+        written = parse(RolloutSpec, self.body["spec"], "spec")
+        workload = None if scenario.workload is None else self._deployment(1, scenario.workload)
+        spec = workloads.resolved(written, workload)
         metadata = ObjectMeta(name=NAME, namespace="conformance", uid="uid", generation=1)
         super().__init__(
             Rollout(metadata, spec),
@@ -76,6 +80,7 @@ class Virtual(World):
             },
             names=Names(),
         )
+        self.workload = workload
         self.versions = dict(self.by_hash)
         if spec.paused:
             self.edit(paused=True)  # which `World` starts without
@@ -86,6 +91,8 @@ class Virtual(World):
         patch = patch_of(self.story, deed)
         if patch:
             self._patched(patch)
+        if "deploy" in deed and self.workload:
+            self._redeploy(deed["deploy"], self.workload)
         for name in VERBS & deed.keys():
             for each in verb(name, self.json(), self.now):
                 self._patched(each.body)
@@ -102,12 +109,26 @@ class Virtual(World):
     def _patched(self, patch: Mapping[str, Any]) -> None:
         if "spec" in patch:
             self.body["spec"] = merged(self.body["spec"], patch["spec"])
-            spec = parse(RolloutSpec, self.body["spec"], "spec")
+            spec = workloads.resolved(parse(RolloutSpec, self.body["spec"], "spec"), self.workload)
             if spec != self.rollout.spec:
                 self.edit(**{f.name: getattr(spec, f.name) for f in fields(RolloutSpec)})
         if "status" in patch:
             status = parse(RolloutStatus, merged(dump(self.status), patch["status"]), "status")
             self.rollout = replace(self.rollout, status=status)
+
+    def _deployment(self, version: int, replicas: int) -> Workload:
+        """As it is when it has just been created."""
+        found = workloads.of(self.story.deployment(replicas, version))
+        return replace(found, generation=1, resource_version="1")
+
+    def _redeploy(self, version: int, before: Workload) -> None:
+        assert before.replicas is not None
+        self.workload = replace(
+            self._deployment(version, before.replicas),
+            generation=before.generation + 1,
+            resource_version=str(int(before.resource_version) + 1),
+        )
+        self.edit(template=self.workload.template)
 
     def _measure_from_now_on(self, words: Mapping[str, object]) -> None:
         values = {r.metric: r.value for r in self.scenario.readings}
@@ -252,7 +273,8 @@ class Virtual(World):
             if MARK in pod.labels
         }
         runs |= {e.name: seen.experiment(e.name, e.phase) for e in self.experiments.values()}
-        return Seen(self.json(), sets, services, runs, marks)
+        workload = self.workload and seen.Workload(self.workload.replicas or 0, self.workload.generation)
+        return Seen(self.json(), sets, services, runs, marks, workload)
 
 
 def play(scenario: Scenario) -> Played:
