@@ -61,3 +61,15 @@ def test_every_command_in_the_pages_is_a_word_of_the_program(page: Path) -> None
     commands += re.findall(r"`(?:kubectl )?rollouts ([a-z]+)", page.read_text())
 
     assert [word for word in commands if word not in {*_VERBS, *_GROUPS}] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_test_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text())
+
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if not (ROOT / file).is_file() or f"def {name}(" not in (ROOT / file).read_text()
+    ]
+    assert missing == []
