@@ -35,7 +35,10 @@ def is_exceeded(seen: View, status: RolloutStatus) -> bool:
 
 def is_past(seen: View, status: RolloutStatus) -> bool:
     end = deadline(seen, status)
-    return end is not None and end <= seen.snapshot.now and not _is_better(seen, status)
+    if end is None or end > seen.snapshot.now:
+        return False
+    # a move restarts the clock, also in the decision that makes it: else a crash would decide how it ends
+    return not (_is_better(seen, status) or _has_moved(seen, status))
 
 
 def clocked(seen: View, status: RolloutStatus, *, counting: bool) -> RolloutStatus:
@@ -44,12 +47,16 @@ def clocked(seen: View, status: RolloutStatus, *, counting: bool) -> RolloutStat
         return status
     if not counting:
         return replace(status, last_progress_at=None, best_available=0)
-    moved = (status.stable_rs, status.current_step_index) != (seen.old.stable_rs, seen.old.current_step_index)
-    if status.last_progress_at is None or moved or seen.rescaled:
+    if status.last_progress_at is None or _has_moved(seen, status) or seen.rescaled:
         return replace(status, last_progress_at=seen.now, best_available=available(seen.sets.current))
     if _is_better(seen, status):
         return replace(status, last_progress_at=seen.now, best_available=available(seen.sets.current))
     return status
+
+
+def _has_moved(seen: View, status: RolloutStatus) -> bool:
+    old = seen.old
+    return (status.stable_rs, status.current_step_index) != (old.stable_rs, old.current_step_index)
 
 
 def _is_better(seen: View, status: RolloutStatus) -> bool:

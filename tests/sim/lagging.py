@@ -248,8 +248,10 @@ class LaggingDriver(Driver):
                     assert self.cluster.sets[action.name].digest == seen.template.digest
                     return  # it exists, as wanted
                 self.cluster.created_from(seen.template, action)
-            case actions.EvictPod():
+            case actions.EvictPod() | actions.TerminateExperiment() | actions.DeleteExperiment():
                 self.cluster.act(action)
+            case actions.CreateExperiment():
+                self.cluster.act(action)  # Experiments are seen as they are
             case _:
                 self._require(action)
                 self.cluster.act(action)
