@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,6 +41,7 @@ from tests.conformance.scenario import (
 _CHAPTER_SECONDS = 90.0
 _AT_ONCE = 32
 _BETWEEN_WATCHES_SECONDS = 0.1
+_TOLD_SECONDS = 5.0
 _QUIET_SECONDS = 1.0
 _BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 _KINDS: Mapping[str, Resource] = {
@@ -225,7 +226,7 @@ class Actors:
                     if self.film.now.rollout:
                         state = seen.state(self.film.now, self.versions)
                         if seen.settled(self.film.now) and holds(chapter, state):
-                            return state
+                            break
                     await self.film.more.wait()
         except TimeoutError:
             wanted = chapter.then or chapter.until
@@ -233,6 +234,20 @@ class Actors:
                 f"{self.scenario.name} in {self.namespace}, {[*chapter.deeds]}: {state}, not {wanted}\n"
                 f"{self.what_happened()}"
             ) from None
+        await self._are_told(chapter)
+        return state
+
+    async def _are_told(self, chapter: Chapter) -> None:
+        """Events come after what they tell; which of them do not come, the comparison says."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TOLD_SECONDS):
+                while Counter(chapter.events) - Counter(self._told_since(self.begins[-1])):
+                    self.film.more.clear()
+                    await self.film.more.wait()
+
+    def _told_since(self, version: int) -> tuple[str, ...]:
+        events = (f.body for f in self.film.frames if f.kind == "Event" and f.version >= version)
+        return seen.reasons((event["reason"], event["message"]) for event in events)
 
     async def _is_quiet(self) -> None:
         """What should change nothing has had its time to change something."""
