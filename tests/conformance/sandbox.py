@@ -38,6 +38,7 @@ from tests.conformance.scenario import (
     workload_patch_of,
 )
 
+_NAMESPACE = "story-"
 _CHAPTER_SECONDS = 90.0
 _AT_ONCE = 32
 _BETWEEN_WATCHES_SECONDS = 0.1
@@ -100,7 +101,7 @@ class Stage:
 
     async def actors(self, scenario: Scenario) -> Actors:
         """In a namespace of their own."""
-        namespace = f"story-{next(_numbers)}"
+        namespace = f"{_NAMESPACE}{next(_numbers)}"
         body: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
         await self.kube.create(resources.NAMESPACE, body, field_manager="tests")
         return Actors(self, namespace, scenario, self.films[namespace])
@@ -147,8 +148,10 @@ async def _listed(on: Stage, kind: str) -> str:
 
 
 def _show(on: Stage, event: str, kind: str, body: Object) -> None:
-    if event != "BOOKMARK" and _is_ours(kind, body):
-        on.films[body["metadata"]["namespace"]].add(event, kind, body)
+    """What other tests have left in the cluster is in no film."""
+    namespace = body["metadata"].get("namespace", "")
+    if event != "BOOKMARK" and namespace.startswith(_NAMESPACE) and _is_ours(kind, body):
+        on.films[namespace].add(event, kind, body)
 
 
 def _is_ours(kind: str, body: Object) -> bool:
