@@ -60,6 +60,7 @@ class Configs:
         self._sources: dict[Ref, dict[str, _Source]] = {}
         self._newest: dict[Ref, int] = {}
         self._copies: dict[Ref, _Copy] = {}
+        self._listed: set[tuple[Resource, str]] = set()
 
     def follow(self, rollout: Key, wanted: Iterable[Config] | None) -> None:
         """From now on this Rollout reads these and no others; None: it copies nothing and has no copies."""
@@ -72,6 +73,7 @@ class Configs:
         for place in self._places.set(rollout, places):
             if not self._places.sources(place):
                 self._watches.pop(place).cancel()
+                self._listed.discard(place)
                 for ref in [ref for ref in self._copies if (ref.resource, ref.namespace) == place]:
                     del self._copies[ref]
             elif place not in self._watches:
@@ -108,6 +110,8 @@ class Configs:
         ):
             self._sources.pop(resource.ref(action.source, about.namespace), None)
             raise Conflict(f"{action.kind} {about.namespace}/{action.source} has just changed")
+        if (resource, about.namespace) not in self._listed and await self._finds(resource, about, action):
+            return
         body = bodies.config_copy(action, source, about, self._names)
         try:
             made = await writer.kube.create(resource, body, field_manager=writer.field_manager)
@@ -118,6 +122,17 @@ class Configs:
                     f"{action.kind} {about.namespace}/{action.name} exists and belongs to somebody else; delete it"
                 ) from None
         self._saw(resource, made["metadata"])
+
+    async def _finds(self, resource: Resource, about: ObjectMeta, action: CopyConfig) -> bool:
+        """Whether a process before this one has made the copy; those that there are have not been listed yet."""
+        try:
+            made = await self._kube.get(resource.ref(action.name, about.namespace))
+        except NotFound:
+            return False
+        if _owner(made["metadata"]) != about.uid:
+            return False
+        self._saw(resource, made["metadata"])
+        return True
 
     async def delete(self, writer: Writer, about: ObjectMeta, action: DeleteConfigCopy) -> None:
         ref = _RESOURCES[action.kind].ref(action.name, about.namespace)
@@ -194,6 +209,7 @@ class Configs:
         for ref in [r for r in self._copies if (r.resource, r.namespace) == (resource, namespace)]:
             if ref not in found:
                 del self._copies[ref]
+        self._listed.add((resource, namespace))
         for target in tuple(self._users):
             if (target.resource, target.namespace) == (resource, namespace):
                 self._changed(target)
