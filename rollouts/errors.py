@@ -11,7 +11,18 @@ RolloutsError
 
 from __future__ import annotations
 
-__all__ = ["Conflict", "LostLease", "NotFound", "Rejected", "RolloutsError", "SpecError", "Transient"]
+import os
+
+__all__ = [
+    "Conflict",
+    "LostLease",
+    "NotFound",
+    "Rejected",
+    "RolloutsError",
+    "SpecError",
+    "Transient",
+    "in_words",
+]
 
 
 class RolloutsError(Exception):
@@ -60,6 +71,12 @@ class Transient(RolloutsError):
 
 class LostLease(RolloutsError):
     """This process may not write any more."""
+
+
+def in_words(error: OSError) -> str:
+    """What went wrong with a connection; asyncio's own text repeats the address instead."""
+    number = error.errno or 0  # negative for host names, which os.strerror does not know
+    return os.strerror(number) if number > 0 else error.strerror or str(error)
 
 
 def _shown(value: object) -> str:

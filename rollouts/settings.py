@@ -12,12 +12,19 @@ from pathlib import Path
 
 from rollouts.api.meta import DEFAULT_GROUP, Names
 
-__all__ = ["LogFormat", "Settings"]
+__all__ = ["LogFormat", "LogLevel", "Settings"]
 
 
 class LogFormat(StrEnum):
     TEXT = "text"
     JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,7 @@ class Settings:
     metrics_address: str = ":8090"
     health_address: str = ":8080"
     log_format: LogFormat = LogFormat.TEXT
-    log_level: str = "info"
+    log_level: LogLevel = LogLevel.INFO
     workers: int = 10
     max_concurrent_rollouts: int = 0
     """Updates that go on at once; 0: any number."""

@@ -7,24 +7,43 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rollouts.api.meta import DEFAULT_GROUP
-from rollouts.settings import LogFormat, Settings
+from rollouts.settings import LogFormat, LogLevel, Settings
 
 app = typer.Typer()
 
 _DEFAULT = Settings()
 
 
-def _flag(name: str, text: str) -> typer.models.OptionInfo:
+def _flag(
+    name: str, text: str, *, least: int | None = None, check: Callable[[str], str] | None = None
+) -> typer.models.OptionInfo:
     """A flag with its environment variable: --log-level and ROLLOUTS_LOG_LEVEL."""
     variable = "ROLLOUTS_" + name.partition("/")[0].removeprefix("--").replace("-", "_").upper()
-    option: typer.models.OptionInfo = typer.Option(name, envvar=variable, help=text)
+    option: typer.models.OptionInfo = typer.Option(
+        name, envvar=variable, help=text, min=least, callback=check, case_sensitive=False
+    )
     return option
+
+
+def _address(text: str) -> str:
+    """Empty, or HOST:PORT."""
+    _, colon, port = text.rpartition(":")
+    if text and not (colon and port.isdigit() and int(port) < 65536):
+        raise typer.BadParameter(f"{text} is not an address; write :8080, or 127.0.0.1:8080")
+    return text
+
+
+def _url(text: str) -> str:
+    if text and not text.startswith(("http://", "https://")):
+        raise typer.BadParameter(f"{text} is not a URL; write http://{text.lstrip('/')}")
+    return text
 
 
 @app.command()
@@ -49,34 +68,49 @@ def controller(  # noqa: PLR0913 - a flag each
         str, _flag("--lease-namespace", "Namespace of the Lease. Default: that of this pod.")
     ] = "",
     metrics_address: Annotated[
-        str, _flag("--metrics-address", "Where /metrics is served; empty: nowhere.")
+        str, _flag("--metrics-address", "Where /metrics is served; empty: nowhere.", check=_address)
     ] = _DEFAULT.metrics_address,
     health_address: Annotated[
-        str, _flag("--health-address", "Where /healthz, /livez and /readyz are served; empty: nowhere.")
+        str,
+        _flag(
+            "--health-address",
+            "Where /healthz, /livez and /readyz are served; empty: nowhere.",
+            check=_address,
+        ),
     ] = _DEFAULT.health_address,
     log_format: Annotated[LogFormat, _flag("--log-format", "Format of log lines.")] = LogFormat.TEXT,
-    log_level: Annotated[str, _flag("--log-level", "debug, info, warning or error.")] = _DEFAULT.log_level,
-    workers: Annotated[int, _flag("--workers", "Rollouts that are handled at once.")] = _DEFAULT.workers,
+    log_level: Annotated[
+        LogLevel, _flag("--log-level", "What is logged, and what is worse.")
+    ] = _DEFAULT.log_level,
+    workers: Annotated[
+        int, _flag("--workers", "Rollouts that are handled at once.", least=1)
+    ] = _DEFAULT.workers,
     max_concurrent_rollouts: Annotated[
-        int, _flag("--max-concurrent-rollouts", "Updates that go on at once, others wait. 0: any number.")
+        int,
+        _flag(
+            "--max-concurrent-rollouts", "Updates that go on at once, others wait. 0: any number.", least=0
+        ),
     ] = _DEFAULT.max_concurrent_rollouts,
     analysis_workers: Annotated[
-        int, _flag("--analysis-workers", "Measurements that are taken at once.")
+        int, _flag("--analysis-workers", "Measurements that are taken at once.", least=1)
     ] = _DEFAULT.analysis_workers,
     application_workers: Annotated[
-        int, _flag("--application-workers", "Applications that are handled at once.")
+        int, _flag("--application-workers", "Applications that are handled at once.", least=1)
     ] = _DEFAULT.application_workers,
     prometheus_address: Annotated[
-        str, _flag("--prometheus-address", "Prometheus for metrics that name no address.")
+        str, _flag("--prometheus-address", "Prometheus for metrics that name no address.", check=_url)
     ] = "",
     resync_seconds: Annotated[
-        int, _flag("--resync-seconds", "Seconds between two complete lists of all kinds.")
+        int, _flag("--resync-seconds", "Seconds between two complete lists of all kinds.", least=1)
     ] = _DEFAULT.resync_seconds,
     git_cache_dir: Annotated[
         Path, _flag("--git-cache-dir", "Where fetched Git repositories are kept.")
     ] = _DEFAULT.git_cache_dir,
     webhook_address: Annotated[
-        str, _flag("--webhook-address", "Where webhooks of Git hosts are received; empty: nowhere.")
+        str,
+        _flag(
+            "--webhook-address", "Where webhooks of Git hosts are received; empty: nowhere.", check=_address
+        ),
     ] = "",
     webhook_secret_file: Annotated[
         Path | None, _flag("--webhook-secret-file", "Secrets that sign webhooks, one a line.")
@@ -86,6 +120,11 @@ def controller(  # noqa: PLR0913 - a flag each
     ] = None,
 ) -> None:
     """Run the controller until it is stopped."""
+    if webhook_address and not webhook_secret_file:
+        raise typer.BadParameter(
+            "it needs --webhook-secret-file: only signed webhooks are received",
+            param_hint="--webhook-address",
+        )
     settings = Settings(
         kubeconfig=kubeconfig,
         context=context,

@@ -20,7 +20,7 @@ from rollouts.api.meta import Names
 from rollouts.cli import completion
 from rollouts.cli import target as targets
 from rollouts.cli.target import ApiGroup, CliError, Context, Kubeconfig, Namespace, Target
-from rollouts.errors import NotFound, RolloutsError
+from rollouts.errors import NotFound, RolloutsError, Transient
 
 if TYPE_CHECKING:
     from rollouts.kube import Kube, Ref, Resource
@@ -90,9 +90,7 @@ def verb(
             try:
                 asyncio.run(_with_session(flags.over(outer), work, arguments))
             except RolloutsError as e:
-                if trouble == 1:
-                    raise
-                typer.echo(f"error: {e}", err=True)
+                typer.echo(f"error: {e}{_remedy(e)}", err=True)
                 raise typer.Exit(trouble) from None
 
         own = inspect.signature(work, eval_str=True)
@@ -135,6 +133,11 @@ async def _with_session(target: Target, work: Callable[..., Awaitable[None]], ar
         await work(Session(client, target.names, namespace), **arguments)
     finally:
         await client.close()
+
+
+def _remedy(error: RolloutsError) -> str:
+    """What a person can do where the error, which the controller meets as well, does not say it."""
+    return "; is it the right cluster? see --kubeconfig and --context" if isinstance(error, Transient) else ""
 
 
 def _not_served(resource: Resource) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from rollouts.controller.metrics import Metrics
+from rollouts.errors import RolloutsError, in_words
 
 __all__ = ["Server", "health", "metrics"]
 
@@ -21,17 +22,22 @@ _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Server:
-    """Some paths at one address."""
+    """Some paths at one address (`:8080` means all of this host), which `flag` names."""
 
-    def __init__(self, address: str, app: web.Application) -> None:
+    def __init__(self, address: str, app: web.Application, *, flag: str) -> None:
         self._address = address
+        self._flag = flag
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     async def start(self) -> None:
-        """Listen; `:8080` means all addresses."""
         host, _, port = self._address.rpartition(":")
         await self._runner.setup()
-        await web.TCPSite(self._runner, host.strip("[]") or None, int(port)).start()
+        try:
+            await web.TCPSite(self._runner, host.strip("[]") or None, int(port)).start()
+        except OSError as e:
+            raise RolloutsError(
+                f"cannot listen at {self._address}: {in_words(e)}; name another address with {self._flag}"
+            ) from e
 
     async def stop(self) -> None:
         await self._runner.cleanup()
@@ -42,7 +48,7 @@ def health(address: str, *, alive: Check, ready: Check) -> Server:
     app.router.add_get("/healthz", _answer(alive))
     app.router.add_get("/livez", _answer(alive))
     app.router.add_get("/readyz", _answer(ready))
-    return Server(address, app)
+    return Server(address, app, flag="--health-address")
 
 
 def metrics(address: str, source: Metrics) -> Server:
@@ -51,7 +57,7 @@ def metrics(address: str, source: Metrics) -> Server:
 
     app = web.Application()
     app.router.add_get("/metrics", exposition)
-    return Server(address, app)
+    return Server(address, app, flag="--metrics-address")
 
 
 def _answer(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:

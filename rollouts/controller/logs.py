@@ -11,12 +11,12 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from rollouts.settings import LogFormat
+from rollouts.settings import LogFormat, LogLevel
 
 __all__ = ["configure"]
 
 
-def configure(log_format: LogFormat, level: str) -> None:
+def configure(log_format: LogFormat, level: LogLevel) -> None:
     """Set up the root logger of this process; one line an entry, to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if log_format is LogFormat.JSON else _Text())

@@ -31,7 +31,7 @@ from rollouts.controller.parts import Environment, Part
 from rollouts.controller.queue import Priority
 from rollouts.controller.sweep import Sweeper
 from rollouts.controller.writes import Checkpoint, no_checkpoint
-from rollouts.errors import LostLease
+from rollouts.errors import LostLease, RolloutsError
 from rollouts.kube import Kube, resources
 from rollouts.settings import Settings
 
@@ -257,4 +257,6 @@ def _complain(*tasks: asyncio.Task[Any]) -> None:
     """Say which part of the process has broken, if any."""
     for task in tasks:
         if task.done() and not task.cancelled() and (error := task.exception()):
-            log.critical("%s broke: %s", task.get_name(), error, exc_info=error)
+            # Where it happened helps with a bug only; our own errors say what to do.
+            trace = None if isinstance(error, RolloutsError) else error
+            log.critical("%s broke: %s", task.get_name(), error, exc_info=trace)

@@ -11,6 +11,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,7 +21,7 @@ from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
 from rollouts import __version__
-from rollouts.errors import Conflict, NotFound, Rejected, RolloutsError, Transient
+from rollouts.errors import Conflict, NotFound, Rejected, RolloutsError, Transient, in_words
 
 _REQUEST_SECONDS = 30.0
 _ATTEMPTS = 3
@@ -151,6 +152,9 @@ class Transport:
             )
         except ssl.SSLCertVerificationError as e:
             raise Transient(f"{method} {path}: the API server's certificate is not trusted: {e}") from e
+        except aiohttp.ClientConnectorError as e:
+            problem = in_words(e.os_error)
+            raise Transient(f"the API server {self._host} cannot be reached: {problem}") from e
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
             raise Transient(f"{method} {path}: {type(e).__name__} {e}".rstrip()) from e
         response: aiohttp.ClientResponse = answer.response
@@ -168,6 +172,7 @@ async def open_transport(kubeconfig: str | None = None, context: str | None = No
         if kubeconfig is None and context is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
             kubernetes_config.load_incluster_config(client_configuration=configuration)
         else:
+            _require_a_file(kubeconfig)
             await kubernetes_config.load_kube_config(
                 config_file=kubeconfig, context=context, client_configuration=configuration
             )
@@ -181,6 +186,9 @@ async def open_transport(kubeconfig: str | None = None, context: str | None = No
 def error_of(code: int, status: Mapping[str, Any], retry_after: float | None = None) -> Exception:
     """The typed error for a `Status` object of the API server."""
     message = str(status.get("message", f"HTTP {code}"))
+    if code == 401:
+        remedy = "check the user of the kubeconfig, its token may have expired"
+        return Rejected(f"the API server refuses the credentials ({message}); {remedy}")
     if code == 404:
         return NotFound(message)
     if code in (409, 410) or (code == 422 and _is_precondition(status)):
@@ -188,6 +196,18 @@ def error_of(code: int, status: Mapping[str, Any], retry_after: float | None = N
     if code in _RETRIED_STATUS and not _is_about_the_content(message):
         return Transient(message, retry_after)
     return Rejected(message)
+
+
+def _require_a_file(kubeconfig: str | None) -> None:
+    """The client reads a kubeconfig that is not there as an empty one, and complains of its content."""
+    paths = (kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")).split(
+        os.pathsep
+    )
+    if not any(Path(path).is_file() for path in paths if path):
+        named = ", ".join(paths)
+        raise RolloutsError(
+            f"kubeconfig {named} does not exist; name one with --kubeconfig, or set KUBECONFIG"
+        )
 
 
 def _bare_token(headers: Mapping[str, str]) -> str | None:

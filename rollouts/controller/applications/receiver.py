@@ -41,7 +41,7 @@ class Receiver:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         for path in PATHS:
             app.router.add_post(path, self._receive)
-        server = Server(self._address, app)
+        server = Server(self._address, app, flag="--webhook-address")
         await server.start()
         try:
             await asyncio.Event().wait()
