@@ -61,9 +61,11 @@ async def status(
     if not watch:
         typer.echo(str(outcome))
     if outcome.timed_out:
-        typer.echo(f"error: rollout {name} is {outcome} after {timeout}; see: rollouts get {name}", err=True)
+        typer.echo(
+            f"error: rollout {name} is {outcome.phase} after {timeout}; see: rollouts get {name}", err=True
+        )
     elif watch and outcome.phase is Phase.DEGRADED:
-        typer.echo(f"error: rollout {name} is {outcome}; see: rollouts get {name}", err=True)
+        typer.echo(f"error: rollout {name} is {outcome.phase}; see: rollouts get {name}", err=True)
     raise typer.Exit(outcome.code)
 
 

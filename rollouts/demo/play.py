@@ -126,10 +126,10 @@ async def _ensure(client: Kube, resource: kube.Resource, body: Mapping[str, obje
 def _summary(checks: tuple[story.Check, ...]) -> Table:
     failed = sum(not c.passed for c in checks)
     table = Table(title=f"{len(checks) - failed} passed, {failed} failed", title_style="bold")
-    table.add_column("What was asserted")
-    table.add_column("Result")
+    table.add_column("What was claimed")
+    table.add_column("Is it so?")
     for check in checks:
-        table.add_row(check.text, "[green]true[/]" if check.passed else f"[bold red]false[/] {check.detail}")
+        table.add_row(check.text, "[green]yes[/]" if check.passed else f"[bold red]no[/] {check.detail}")
     return table
 
 

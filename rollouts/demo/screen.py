@@ -100,9 +100,14 @@ def lines(state: State) -> dict[str, str]:
         out["application"] = f"Application: {_application(state).plain}"
     for name in sorted(state.rollouts):
         status = state.rollout(name)
-        facts = (status.get("phase"), f"step {status.get('step', '-')}", f"weight {_weight(status)}")
-        shown = ", ".join(str(f) for f in facts if f)
-        out[name] = f"Rollout {name}: {shown}, running {state.version(name)}; {status.get('message', '')}"
+        facts = (
+            status.get("phase"),
+            f"step {status['step']}" if status.get("step") else "",
+            f"weight {_weight(status)}" if _weight(status) else "",
+            f"running {state.version(name)}",
+        )
+        message = f"; {status['message']}" if status.get("message") else ""
+        out[name] = f"Rollout {name}: {', '.join(str(f) for f in facts if f)}{message}"
     return out
 
 
@@ -132,8 +137,10 @@ def _values(run: Mapping[str, Any]) -> str:
 
 
 def _weight(status: Mapping[str, Any]) -> str:
+    """The canary's share; empty where there is no canary, or none any more."""
     weights = (status.get("canary") or {}).get("weights")
-    return f"{weights['canary']['weight']} %" if weights else "-"
+    promoted = status.get("stableRS") == status.get("currentPodHash")
+    return f"{weights['canary']['weight']} %" if weights and not promoted else ""
 
 
 def _short(revision: object) -> str:
