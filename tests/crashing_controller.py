@@ -8,25 +8,18 @@ test can name them in a run that nobody disturbs and then die at each of them.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import multiprocessing
+import functools
 import os
 import signal
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from rollouts import kube as kubes
-from rollouts.controller import logs, main
-from rollouts.settings import LogFormat, Settings
-
-# Processes are forked from one that has imported everything: a restart costs a few milliseconds.
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["pytest", "tests.crashing_controller"])
+from rollouts.settings import Settings
+from tests import respawned
+from tests.respawned import Witness
 
 _START_OF_PLAN = "plan"
 _KILLED = " killed"
@@ -60,10 +53,6 @@ class Life:
     def _lines(self) -> list[str]:
         return self.trace.read_text().splitlines() if self.trace.exists() else []
 
-    @property
-    def last_words(self) -> str:
-        return "".join(self.log.read_text().splitlines(keepends=True)[-40:])
-
 
 @contextlib.asynccontextmanager
 async def kept_running(
@@ -74,54 +63,14 @@ async def kept_running(
     Stopped in good order at the end.
     """
     life = Life(directory)
-    stopping = asyncio.Event()
-    keeper = asyncio.create_task(_keep(settings, life, stopping, frozenset(deaths)))
-    try:
+    witness = functools.partial(_witness, life, frozenset(deaths))
+    async with respawned.serving(settings, life.log, witness):
         yield life
-        assert not keeper.done(), f"the controller has ended by itself:\n{life.last_words}"
-    finally:
-        stopping.set()
-        status = await keeper
-    # Told to stop before it was up, a process ends as any program does.
-    assert status in (0, -signal.SIGKILL, -signal.SIGTERM), (
-        f"the controller ended with status {status}:\n{life.last_words}"
-    )
 
 
-async def _keep(settings: Settings, life: Life, stopping: asyncio.Event, deaths: frozenset[str]) -> int:
-    """Start process after process until told to stop; the exit status of the last one."""
-    while True:
-        process = _forks.Process(target=_serve, args=(settings, life, deaths), daemon=True)
-        process.start()
-        status = await _end_of(process, stopping)
-        if stopping.is_set() or status != -signal.SIGKILL:
-            return status
-
-
-async def _end_of(process: BaseProcess, stopping: asyncio.Event) -> int:
-    """Its exit status, when it ends by itself or was asked to."""
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_reader(process.sentinel, ended.set)
-    asked = asyncio.create_task(stopping.wait())
-    asked.add_done_callback(lambda task: None if task.cancelled() else process.terminate())
-    try:
-        await ended.wait()
-    finally:
-        loop.remove_reader(process.sentinel)
-        asked.cancel()
-    process.join()
-    assert process.exitcode is not None
-    return process.exitcode
-
-
-def _serve(settings: Settings, life: Life, deaths: frozenset[str]) -> None:
-    """What a process of ours does."""
-    log = os.open(life.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    logs.configure(LogFormat.TEXT, "info")
-    sys.exit(asyncio.run(_run(settings, _Boundaries(life, deaths))))
+def _witness(life: Life, deaths: frozenset[str]) -> Witness:
+    boundaries = _Boundaries(life, deaths)
+    return Witness(boundaries.request, boundaries.checkpoint)
 
 
 class _Boundaries:
@@ -148,14 +97,3 @@ class _Boundaries:
         os.write(self._trace, f"{name}{_KILLED if dies else ''}\n".encode())
         if dies:
             os.kill(os.getpid(), signal.SIGKILL)
-
-
-async def _run(settings: Settings, boundaries: _Boundaries) -> int:
-    stopping = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    client = await kubes.connect(settings.kubeconfig)
-    client.observe(boundaries.request)
-    try:
-        return await main.serve(client, settings, stopping, boundaries.checkpoint)
-    finally:
-        await client.close()
