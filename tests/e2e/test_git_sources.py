@@ -74,6 +74,8 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
         )
         await process.redirect(stdin=child.stdin, stdout=child.stdout)
         process.exit(await child.wait())
+        # What it has redirected is done with only then.
+        await process.wait_closed()
 
     listener = await asyncssh.listen(
         "127.0.0.1",
