@@ -16,7 +16,6 @@ from typing import Any, assert_never
 from rollouts.api import injected, podtemplate
 from rollouts.api.experiment_step import SpecRef
 from rollouts.api.meta import Names, ObjectMeta
-from rollouts.api.parse import dump
 from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import RolloutStatus
 from rollouts.controller import bodies
@@ -28,7 +27,7 @@ from rollouts.controller.observe import Stores
 from rollouts.controller.records import KnownRollout, Malformed
 from rollouts.controller.routes import Routes
 from rollouts.controller.workloads import Workloads
-from rollouts.controller.writes import Checkpoint, Writer, merge_difference, no_checkpoint
+from rollouts.controller.writes import Checkpoint, NameTaken, Writer, no_checkpoint
 from rollouts.delivery.actions import (
     Action,
     CopyConfig,
@@ -54,12 +53,12 @@ from rollouts.delivery.actions import (
 from rollouts.errors import Conflict, NotFound, Rejected, Transient
 from rollouts.kube import resources
 
-__all__ = ["Applier", "NameTaken", "PodsRefused"]
+__all__ = ["Applier", "Collision", "PodsRefused"]
 
 log = logging.getLogger(__name__)
 
 
-class NameTaken(Exception):
+class Collision(Exception):
     """The name of the new ReplicaSet belongs to a set that is not ours, or of another template."""
 
 
@@ -83,7 +82,7 @@ class Applier:
     checkpoint: Checkpoint = no_checkpoint
 
     async def apply(self, known: KnownRollout | Malformed, plan: Plan) -> bool:
-        """Carry out a plan; whether anything was written. Raises `NameTaken` for a new ReplicaSet's name."""
+        """Carry out a plan; whether anything was written. Raises `Collision` for a new ReplicaSet's name."""
         metadata = known.metadata
         self.checkpoint("plan")
         if plan.annotations:
@@ -127,20 +126,10 @@ class Applier:
             self.checkpoint(f"Event {event.reason}")
 
     async def _write_status(self, metadata: ObjectMeta, old: RolloutStatus, new: RolloutStatus) -> bool:
-        """One patch of the differences; none when there are none."""
-        if new == old:
-            return False
-        difference = merge_difference(dump(old), dump(new))
-        if not difference:
-            return False
-        patch = {
-            "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
-            "status": difference,
-        }
-        key = Key(metadata.namespace, metadata.name)
-        await self.writer.patch(self.stores.rollouts, key, patch, subresource="status")
-        self.checkpoint(f"Status {new.phase} {new.step}".rstrip())
-        return True
+        wrote = await self.writer.patch_status(self.stores.rollouts, metadata, old, new)
+        if wrote:
+            self.checkpoint(f"Status {new.phase} {new.step}".rstrip())
+        return wrote
 
     async def _annotate(self, metadata: ObjectMeta, changed: Mapping[str, str | None]) -> ObjectMeta:
         """The metadata that the status is written for; if somebody was faster it is a `Conflict`."""
@@ -177,7 +166,7 @@ class Applier:
                 )
                 return None
             case CopyConfig():
-                return await self.configs.copy(self.writer, metadata, action)
+                return await self.configs.copy(self.writer, known.rollout, action)
             case DeleteConfigCopy():
                 return await self.configs.delete(self.writer, metadata, action)
             case DeleteReplicaSet():
@@ -188,11 +177,12 @@ class Applier:
                 await self.writer.patch(stores.services, key, patch)
                 return None
             case CreateAnalysisRun():
-                return await self._create_analysis_run(known.rollout, action)
+                body = bodies.analysis_run(action, known.rollout, self.names, self.instance_id)
+                await self.writer.create_once(stores.runs, body)
+                return None
             case TerminateAnalysisRun():
                 key = Key(metadata.namespace, action.name)
-                patch = {"metadata": {"uid": action.uid}, "spec": {"terminate": True}}
-                await self.writer.patch(stores.runs, key, patch)
+                await self.writer.patch(stores.runs, key, bodies.termination(action))
                 return None
             case DeleteAnalysisRun():
                 return await self._delete(stores.runs, metadata, action)
@@ -202,8 +192,7 @@ class Applier:
                 return await self._create_experiment(known.rollout, action)
             case TerminateExperiment():
                 key = Key(metadata.namespace, action.name)
-                patch = {"metadata": {"uid": action.uid}, "spec": {"terminate": True}}
-                await self.writer.patch(stores.experiments, key, patch)
+                await self.writer.patch(stores.experiments, key, bodies.termination(action))
                 return None
             case DeleteExperiment():
                 return await self._delete(stores.experiments, metadata, action)
@@ -216,20 +205,13 @@ class Applier:
     async def _create_replica_set(self, known: KnownRollout, action: CreateReplicaSet) -> None:
         rollout, store = known.rollout, self.stores.replica_sets
         try:
-            await self.writer.create(store, bodies.replica_set(action, rollout, self.names))
-        except Conflict:
-            found = await self._existing(store, rollout.metadata, action.name)
-            if not _is_ours(found, rollout.metadata):
-                raise NameTaken from None
-            if not _is_of_template(found, rollout, self.names):
-                raise NameTaken from None
-            self.writer.saw(store, found)
+            found = await self.writer.create_once(store, bodies.replica_set(action, rollout, self.names))
+        except NameTaken as e:
+            raise Collision from e
         except Rejected as e:
             raise PodsRefused(str(e)) from e
-
-    async def _create_analysis_run(self, rollout: Rollout, action: CreateAnalysisRun) -> None:
-        body = bodies.analysis_run(action, rollout, self.names, self.instance_id)
-        await self._create_once(self.stores.runs, rollout.metadata, body)
+        if found and not _is_of_template(found, rollout, self.names):
+            raise Collision
 
     async def _create_experiment(self, rollout: Rollout, action: CreateExperiment) -> None:
         """From the pods as the API server has them: stable's template is nowhere else."""
@@ -239,29 +221,7 @@ class Applier:
             SpecRef.STABLE: await self.writer.kube.get(sets.ref(Key(namespace, action.stable_set))),
         }
         body = experiment_bodies.experiment(action, rollout, sources, self.names, self.instance_id)
-        await self._create_once(self.stores.experiments, rollout.metadata, body)
-
-    async def _create_once(self, store: Store[Any], rollout: ObjectMeta, body: Mapping[str, Any]) -> None:
-        """The name says what it is for: what is ours and has it is it."""
-        name = body["metadata"]["name"]
-        try:
-            await self.writer.create(store, body)
-        except Conflict:
-            found = await self._existing(store, rollout, name)
-            if not _is_ours(found, rollout):
-                raise Rejected(
-                    f"{body['kind']} {rollout.namespace}/{name} exists and belongs to "
-                    f"somebody else; delete it, or rename Rollout {rollout.name}"
-                ) from None
-            self.writer.saw(store, found)
-
-    async def _existing(self, store: Store[Any], rollout: ObjectMeta, name: str) -> Mapping[str, Any]:
-        """What has the name that a new object should get. `Conflict` while it is on its way out."""
-        ref = store.ref(Key(rollout.namespace, name))
-        found = await self.writer.kube.get(ref)
-        if found["metadata"].get("deletionTimestamp"):
-            raise Conflict(f"{ref} is just being deleted")
-        return found
+        await self.writer.create_once(self.stores.experiments, body)
 
     async def _delete(
         self,
@@ -292,11 +252,6 @@ def _is_of_template(found: Mapping[str, Any], rollout: Rollout, names: Names) ->
     templates = (found["spec"]["template"], rollout.spec.template)
     theirs, ours = (podtemplate.digest(injected.without_metadata(t, role)) for t in templates)
     return theirs == ours
-
-
-def _is_ours(found: Mapping[str, Any], rollout: ObjectMeta) -> bool:
-    owners = found["metadata"].get("ownerReferences") or ()
-    return any(o.get("controller") and o["uid"] == rollout.uid for o in owners)
 
 
 def _written(action: Action) -> str:

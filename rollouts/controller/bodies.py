@@ -1,4 +1,4 @@
-"""The objects that a Rollout makes, as the API server takes them. Pure.
+"""The objects that a Rollout makes, as the API server takes them; an Experiment's AnalysisRuns too. Pure.
 
 Decides names, labels, annotations and owners as Argo Rollouts puts them (docs/drop-in.md); not when one is
 made. Called by `apply`.
@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from rollouts.api import injected
+from rollouts.api.experiment import Experiment
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names, ObjectMeta
 from rollouts.api.parse import dump
 from rollouts.api.rollout import Rollout
@@ -22,11 +23,14 @@ from rollouts.delivery.actions import (
     PatchReplicaSet,
     ScaleWorkload,
     SwitchService,
+    TerminateAnalysisRun,
+    TerminateExperiment,
 )
 
 __all__ = [
     "analysis_run",
     "config_copy",
+    "owner_reference",
     "pod_patch",
     "release_service",
     "replica_set",
@@ -34,6 +38,7 @@ __all__ = [
     "rollout_patch",
     "scale_patch",
     "service_patch",
+    "termination",
 ]
 
 Object = dict[str, Any]
@@ -60,7 +65,7 @@ def replica_set(action: CreateReplicaSet, rollout: Rollout, names: Names) -> Obj
             "namespace": rollout.metadata.namespace,
             "labels": {**own, **hashed},
             "annotations": annotations,
-            "ownerReferences": [owner_reference(rollout.metadata, names)],
+            "ownerReferences": [owner_reference(rollout, names)],
         },
         "spec": {
             "replicas": action.replicas,
@@ -92,7 +97,7 @@ def _affinity(rollout: Rollout, away_from: str) -> Mapping[str, Any]:
     )
 
 
-def config_copy(action: CopyConfig, source: Mapping[str, Any], owner: ObjectMeta, names: Names) -> Object:
+def config_copy(action: CopyConfig, source: Mapping[str, Any], rollout: Rollout, names: Names) -> Object:
     """What pods read of the source, and nothing of its metadata: no tool that owns it must find it twice."""
     read = {part: source[part] for part in ("type", "data", "binaryData") if source.get(part)}
     return {
@@ -100,27 +105,29 @@ def config_copy(action: CopyConfig, source: Mapping[str, Any], owner: ObjectMeta
         "kind": action.kind,
         "metadata": {
             "name": action.name,
-            "namespace": owner.namespace,
+            "namespace": rollout.metadata.namespace,
             "labels": {names.config_copy_label: "true"},
             "annotations": {names.config_source_annotation: action.source},
-            "ownerReferences": [owner_reference(owner, names)],
+            "ownerReferences": [owner_reference(rollout, names)],
         },
         "immutable": True,
         **read,
     }
 
 
-def analysis_run(action: CreateAnalysisRun, rollout: Rollout, names: Names, instance_id: str) -> Object:
+def analysis_run(
+    action: CreateAnalysisRun, owner: Rollout | Experiment, names: Names, instance_id: str
+) -> Object:
     instance = {names.instance_id_label: instance_id} if instance_id else {}
     return {
         "apiVersion": names.api_version,
         "kind": "AnalysisRun",
         "metadata": {
             "name": action.name,
-            "namespace": rollout.metadata.namespace,
+            "namespace": owner.metadata.namespace,
             "labels": {**action.labels, **instance},
             "annotations": dict(action.annotations),
-            "ownerReferences": [owner_reference(rollout.metadata, names)],
+            "ownerReferences": [owner_reference(owner, names)],
         },
         "spec": dump(action.spec),
     }
@@ -164,6 +171,11 @@ def rollout_patch(annotations: Mapping[str, str | None], rollout: ObjectMeta) ->
     }
 
 
+def termination(action: TerminateAnalysisRun | TerminateExperiment) -> Object:
+    """It ends the measurements, or the pods, of this very object."""
+    return {"metadata": {"uid": action.uid}, "spec": {"terminate": True}}
+
+
 def scale_patch(action: ScaleWorkload) -> Object:
     return {
         "metadata": {"uid": action.uid, "resourceVersion": action.resource_version},
@@ -194,12 +206,12 @@ def release_service(uid: str, resource_version: str, names: Names) -> Object:
     }
 
 
-def owner_reference(rollout: ObjectMeta, names: Names) -> Mapping[str, Any]:
+def owner_reference(owner: Rollout | Experiment, names: Names) -> Mapping[str, Any]:
     return {
         "apiVersion": names.api_version,
-        "kind": "Rollout",
-        "name": rollout.name,
-        "uid": rollout.uid,
+        "kind": "Rollout" if isinstance(owner, Rollout) else "Experiment",
+        "name": owner.metadata.name,
+        "uid": owner.metadata.uid,
         "controller": True,
         "blockOwnerDeletion": True,
     }

@@ -110,7 +110,7 @@ class Store(Generic[T]):
         if version <= (old.version if old else self._tombstones.get(key, -1)):
             return False
         same = old if old and old.uid == metadata["uid"] else None
-        owner = _controller(metadata)
+        owner = controlling_owner(metadata)
         new = Record(
             key=key,
             uid=metadata["uid"],
@@ -186,7 +186,8 @@ class Store(Generic[T]):
             listener(change)
 
 
-def _controller(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+def controlling_owner(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The one reference of a controller; empty when there is none."""
     references = metadata.get("ownerReferences") or ()
     return next((r for r in references if r.get("controller")), {})
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollouts.api.meta import Names, ObjectMeta
+from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import ConfigCopy
 from rollouts.controller import bodies
-from rollouts.controller.cache import Key
+from rollouts.controller.cache import Key, controlling_owner
 from rollouts.controller.links import Links
 from rollouts.controller.writes import Writer
 from rollouts.delivery import configs
@@ -100,9 +101,9 @@ class Configs:
             if copy.owner == owner and ref.namespace == namespace
         )
 
-    async def copy(self, writer: Writer, about: ObjectMeta, action: CopyConfig) -> None:
+    async def copy(self, writer: Writer, rollout: Rollout, action: CopyConfig) -> None:
         """Make a copy. `Conflict` when the content has changed since it was decided on."""
-        resource = _RESOURCES[action.kind]
+        about, resource = rollout.metadata, _RESOURCES[action.kind]
         source = await self._kube.get(resource.ref(action.source, about.namespace))
         if (
             configs.copy_name(action.source, configs.content_hash(about.name, source, self._names))
@@ -112,7 +113,7 @@ class Configs:
             raise Conflict(f"{action.kind} {about.namespace}/{action.source} has just changed")
         if (resource, about.namespace) not in self._listed and await self._finds(resource, about, action):
             return
-        body = bodies.config_copy(action, source, about, self._names)
+        body = bodies.config_copy(action, source, rollout, self._names)
         try:
             made = await writer.kube.create(resource, body, field_manager=writer.field_manager)
         except Conflict:
@@ -260,5 +261,4 @@ def _target(namespace: str, config: Config) -> Ref:
 
 
 def _owner(metadata: Mapping[str, Any]) -> str:
-    owners = metadata.get("ownerReferences") or ()
-    return next((str(o["uid"]) for o in owners if o.get("controller")), "")
+    return str(controlling_owner(metadata).get("uid", ""))

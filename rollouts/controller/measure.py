@@ -33,7 +33,7 @@ from rollouts.controller.loop import NOTHING_MORE, Next
 from rollouts.controller.metrics import Metrics
 from rollouts.controller.queue import Queue
 from rollouts.controller.runs import KnownRun, results_of, status_of
-from rollouts.controller.writes import Writer, merge_difference
+from rollouts.controller.writes import Writer
 from rollouts.errors import NotFound, RolloutsError
 from rollouts.kube import resources
 
@@ -293,15 +293,7 @@ class Measurer:
         log.warning("AnalysisRun cannot be measured", extra=_fields(record.key, problem))
 
     async def _write(self, metadata: ObjectMeta, old: AnalysisRunStatus, new: AnalysisRunStatus) -> None:
-        difference = merge_difference(dump(old), dump(new))
-        if not difference:
-            return
-        patch = {
-            "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
-            "status": difference,
-        }
-        key = Key(metadata.namespace, metadata.name)
-        await self._writer.patch(self._store, key, patch, subresource="status")
+        await self._writer.patch_status(self._store, metadata, old, new)
 
     def _forget_others(self, key: Key, uid: str) -> None:
         """Drop what is known of another run of this name: it is gone, or completed."""

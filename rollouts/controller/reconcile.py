@@ -19,8 +19,8 @@ from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import ConfigCopy
 from rollouts.controller import bodies, observe
 from rollouts.controller.admission import Admissions
-from rollouts.controller.apply import Applier, NameTaken, PodsRefused
-from rollouts.controller.cache import Key, Record
+from rollouts.controller.apply import Applier, Collision, PodsRefused
+from rollouts.controller.cache import Key, Record, controlling_owner
 from rollouts.controller.configs import Configs
 from rollouts.controller.links import Links
 from rollouts.controller.loop import NOTHING_MORE, Next
@@ -117,7 +117,7 @@ class Reconciler:
         self.admissions.decided(record.key, plan.status)
         try:
             wrote = await self.applier.apply(known, plan)
-        except NameTaken:
+        except Collision:
             plan = delivery.collided(seen)
             wrote = await self.applier.apply(known, plan)
         checksum = plan.status.current_pod_hash
@@ -192,7 +192,7 @@ class Reconciler:
 
 def _pod(body: Mapping[str, Any], sets: Mapping[str, str]) -> snapshot.Pod | None:
     metadata = body["metadata"]
-    owner = next((o["uid"] for o in metadata.get("ownerReferences") or () if o.get("controller")), "")
+    owner = controlling_owner(metadata).get("uid", "")
     ended = (body.get("status") or {}).get("phase") in ("Succeeded", "Failed")
     if owner not in sets or ended:
         return None

@@ -1,19 +1,23 @@
 """One write: with a precondition, its answer into the store, and what a refusal says about the store.
 
-Decides nothing. Both reconcilers write through here, so that the next look already sees what was written and
-a stale record costs a retry, never a wrong move.
+Decides nothing but whose an object is that has the name of a new one. All reconcilers write through here, so that
+the next look already sees what was written and a stale record costs a retry, never a wrong move.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from rollouts.controller.cache import Key, Record, Store
+from rollouts.api.meta import ObjectMeta
+from rollouts.api.parse import dump
+from rollouts.controller.cache import Key, Record, Store, controlling_owner
 from rollouts.errors import Conflict, NotFound, Rejected
 from rollouts.kube import Kube, Ref
 
-__all__ = ["Checkpoint", "Writer", "merge_difference", "no_checkpoint"]
+__all__ = ["Checkpoint", "NameTaken", "Writer", "merge_difference", "no_checkpoint"]
+
+T = TypeVar("T")
 
 _ABSENT = object()
 
@@ -23,6 +27,10 @@ Checkpoint = Callable[[str], None]
 
 def no_checkpoint(_: str) -> None:
     return
+
+
+class NameTaken(Rejected):
+    """What has the name of a new object belongs to somebody else."""
 
 
 class Writer:
@@ -41,6 +49,45 @@ class Writer:
         """Create; an object of that name is a `Conflict`, and in the store if the store wants it."""
         answer = await self.kube.create(store.resource, body, field_manager=self._field_manager)
         self.saw(store, answer)
+
+    async def create_once(self, store: Store[Any], body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Create; what has the name already and has the owner that `body` names is what was to be made.
+
+        The answer is that object, None where there was none. Somebody else's is `NameTaken`; one on its way out
+        is a `Conflict`.
+        """
+        try:
+            await self.create(store, body)
+        except Conflict:
+            found = await self._made_before(store, body)
+            self.saw(store, found)
+            return found
+        return None
+
+    async def _made_before(self, store: Store[Any], body: Mapping[str, Any]) -> Mapping[str, Any]:
+        metadata, owner = body["metadata"], controlling_owner(body["metadata"])
+        ref = store.ref(Key(metadata["namespace"], metadata["name"]))
+        found = await self.kube.get(ref)
+        if found["metadata"].get("deletionTimestamp"):
+            raise Conflict(f"{ref} is just being deleted") from None
+        if controlling_owner(found["metadata"]).get("uid") != owner["uid"]:
+            raise NameTaken(
+                f"{body['kind']} {ref.namespace}/{ref.name} exists and belongs to somebody else; "
+                f"delete it, or rename {owner['kind']} {owner['name']}"
+            ) from None
+        return found
+
+    async def patch_status(self, store: Store[Any], metadata: ObjectMeta, old: T, new: T) -> bool:
+        """One patch of the differences, for the version that `metadata` is of; False when there are none."""
+        difference = merge_difference(dump(old), dump(new)) if new != old else {}
+        if not difference:
+            return False
+        patch = {
+            "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
+            "status": difference,
+        }
+        await self.patch(store, Key(metadata.namespace, metadata.name), patch, subresource="status")
+        return True
 
     async def patch(
         self, store: Store[Any], key: Key, body: Mapping[str, Any], *, subresource: str = ""

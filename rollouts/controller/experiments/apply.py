@@ -6,21 +6,20 @@ is told to the caller. A crash after any write leaves a state from which the nex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, assert_never
+from typing import assert_never
 
 from rollouts.api.experiment import Experiment, ExperimentStatus
 from rollouts.api.meta import Names, ObjectMeta
-from rollouts.api.parse import dump
-from rollouts.controller import bodies as sets
-from rollouts.controller.cache import Key, Store
+from rollouts.controller.bodies import analysis_run, replica_set_patch, termination
+from rollouts.controller.cache import Key
 from rollouts.controller.events import Recorder
 from rollouts.controller.experiments import bodies
 from rollouts.controller.experiments.records import KnownExperiment
 from rollouts.controller.observe import Stores
-from rollouts.controller.writes import Checkpoint, Writer, merge_difference, no_checkpoint
+from rollouts.controller.writes import Checkpoint, NameTaken, Writer, no_checkpoint
 from rollouts.delivery.actions import CreateAnalysisRun, PatchReplicaSet, TerminateAnalysisRun
 from rollouts.delivery.experiments.actions import (
     Action,
@@ -29,12 +28,12 @@ from rollouts.delivery.experiments.actions import (
     DeleteService,
     Plan,
 )
-from rollouts.errors import Conflict, Rejected
+from rollouts.errors import Rejected
 
-__all__ = ["Applier", "NameTaken", "TemplateRefused"]
+__all__ = ["Applier", "Collision", "TemplateRefused"]
 
 
-class NameTaken(Exception):
+class Collision(Exception):
     """The name of a template's new ReplicaSet belongs to somebody else's."""
 
     def __init__(self, template: str) -> None:
@@ -63,7 +62,7 @@ class Applier:
     checkpoint: Checkpoint = no_checkpoint
 
     async def apply(self, known: KnownExperiment, plan: Plan) -> bool:
-        """Carry out a plan; whether anything was written. Raises `NameTaken` and `TemplateRefused`."""
+        """Carry out a plan; whether anything was written. Raises `Collision` and `TemplateRefused`."""
         self.checkpoint("plan")
         for action in plan.actions:
             assert known.experiment is not None, "nothing is done for a spec that does not parse"
@@ -78,17 +77,10 @@ class Applier:
         return wrote or bool(plan.actions)
 
     async def _write_status(self, metadata: ObjectMeta, old: ExperimentStatus, new: ExperimentStatus) -> bool:
-        difference = merge_difference(dump(old), dump(new)) if new != old else {}
-        if not difference:
-            return False
-        patch = {
-            "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
-            "status": difference,
-        }
-        key = Key(metadata.namespace, metadata.name)
-        await self.writer.patch(self.stores.experiments, key, patch, subresource="status")
-        self.checkpoint("Status")
-        return True
+        wrote = await self.writer.patch_status(self.stores.experiments, metadata, old, new)
+        if wrote:
+            self.checkpoint("Status")
+        return wrote
 
     async def _act(self, experiment: Experiment, action: Action) -> None:
         stores, namespace = self.stores, experiment.metadata.namespace
@@ -97,7 +89,7 @@ class Applier:
                 await self._create_replica_set(experiment, action)
             case PatchReplicaSet():
                 key = Key(namespace, action.name)
-                await self.writer.patch(stores.replica_sets, key, sets.replica_set_patch(action))
+                await self.writer.patch(stores.replica_sets, key, replica_set_patch(action))
             case CreateService():
                 await self._create_service(experiment, action)
             case DeleteService():
@@ -105,18 +97,20 @@ class Applier:
                 if record and record.uid == action.uid:
                     await self.writer.delete(stores.services, record)
             case CreateAnalysisRun():
-                await self._create_analysis_run(experiment, action)
+                body = analysis_run(action, experiment, self.names, self.instance_id)
+                await self.writer.create_once(stores.runs, body)
             case TerminateAnalysisRun():
-                patch = {"metadata": {"uid": action.uid}, "spec": {"terminate": True}}
-                await self.writer.patch(stores.runs, Key(namespace, action.name), patch)
+                key = Key(namespace, action.name)
+                await self.writer.patch(stores.runs, key, termination(action))
             case _:
                 assert_never(action)
 
     async def _create_replica_set(self, experiment: Experiment, action: CreateTemplateSet) -> None:
         try:
             body = bodies.replica_set(action, experiment, self.names)
-            if not await self._created(self.stores.replica_sets, body, experiment.metadata):
-                raise NameTaken(action.template)
+            await self.writer.create_once(self.stores.replica_sets, body)
+        except NameTaken as e:
+            raise Collision(action.template) from e
         except Rejected as e:
             message = f"ReplicaSet {action.name} for template '{action.template}' cannot be created: {e}"
             raise TemplateRefused(action.template, message) from e
@@ -124,33 +118,11 @@ class Applier:
     async def _create_service(self, experiment: Experiment, action: CreateService) -> None:
         what = f"Service {action.name} for template '{action.template}'"
         try:
-            body = bodies.service(action, experiment, self.names)
-            if not await self._created(self.stores.services, body, experiment.metadata):
-                message = f"{what} exists and belongs to somebody else; name another in templates[].service"
-                raise TemplateRefused(action.template, message)
+            await self.writer.create_once(
+                self.stores.services, bodies.service(action, experiment, self.names)
+            )
+        except NameTaken as e:
+            message = f"{what} exists and belongs to somebody else; name another in templates[].service"
+            raise TemplateRefused(action.template, message) from e
         except Rejected as e:
             raise TemplateRefused(action.template, f"{what} cannot be created: {e}") from e
-
-    async def _create_analysis_run(self, experiment: Experiment, action: CreateAnalysisRun) -> None:
-        metadata = experiment.metadata
-        body = bodies.analysis_run(action, experiment, self.names, self.instance_id)
-        if not await self._created(self.stores.runs, body, metadata):
-            raise Rejected(
-                f"AnalysisRun {metadata.namespace}/{action.name} exists and belongs to somebody else; "
-                f"delete it, or rename Experiment {metadata.name}"
-            )
-
-    async def _created(self, store: Store[Any], body: Mapping[str, Any], owner: ObjectMeta) -> bool:
-        """Create it, or find it made before; False when what has the name is not ours."""
-        try:
-            await self.writer.create(store, body)
-        except Conflict:
-            ref = store.ref(Key(owner.namespace, body["metadata"]["name"]))
-            found = await self.writer.kube.get(ref)
-            if found["metadata"].get("deletionTimestamp"):
-                raise Conflict(f"{ref} is just being deleted") from None
-            owners = found["metadata"].get("ownerReferences") or ()
-            if not any(o.get("controller") and o["uid"] == owner.uid for o in owners):
-                return False
-            self.writer.saw(store, found)
-        return True

@@ -11,16 +11,16 @@ from typing import Any
 
 from rollouts.api.experiment import Experiment, ExperimentSpec, ExperimentTemplate, TemplateService
 from rollouts.api.experiment_step import RolloutExperimentTemplate, SpecRef
-from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names, ObjectMeta
+from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL, Names
 from rollouts.api.parse import dump, parse
 from rollouts.api.podmetadata import PodTemplateMetadata
 from rollouts.api.rollout import Rollout
 from rollouts.api.selector import LabelSelector
 from rollouts.controller.bodies import owner_reference
-from rollouts.delivery.actions import CreateAnalysisRun, CreateExperiment
+from rollouts.delivery.actions import CreateExperiment
 from rollouts.delivery.experiments.actions import CreateService, CreateTemplateSet
 
-__all__ = ["analysis_run", "experiment", "replica_set", "service"]
+__all__ = ["experiment", "replica_set", "service"]
 
 Object = dict[str, Any]
 
@@ -52,7 +52,7 @@ def experiment(
             "namespace": rollout.metadata.namespace,
             "labels": {**action.labels, **instance},
             "annotations": dict(action.annotations),
-            "ownerReferences": [owner_reference(rollout.metadata, names)],
+            "ownerReferences": [owner_reference(rollout, names)],
         },
         "spec": dump(spec),
     }
@@ -67,7 +67,7 @@ def replica_set(action: CreateTemplateSet, experiment: Experiment, names: Names)
     return {
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
-        "metadata": {**_metadata(action.name, action.template, experiment.metadata, names), "labels": labels},
+        "metadata": {**_metadata(action.name, action.template, experiment, names), "labels": labels},
         "spec": {
             "replicas": action.replicas,
             "minReadySeconds": template.min_ready_seconds,
@@ -82,27 +82,11 @@ def service(action: CreateService, experiment: Experiment, names: Names) -> Obje
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(action.name, action.template, experiment.metadata, names),
+        "metadata": _metadata(action.name, action.template, experiment, names),
         "spec": {
             "selector": _labels(template, action.pod_template_hash),
             "ports": list(_ports(template)),
         },
-    }
-
-
-def analysis_run(action: CreateAnalysisRun, experiment: Experiment, names: Names, instance_id: str) -> Object:
-    instance = {names.instance_id_label: instance_id} if instance_id else {}
-    return {
-        "apiVersion": names.api_version,
-        "kind": "AnalysisRun",
-        "metadata": {
-            "name": action.name,
-            "namespace": experiment.metadata.namespace,
-            "labels": {**action.labels, **instance},
-            "annotations": dict(action.annotations),
-            "ownerReferences": [_owner_reference(experiment.metadata, names)],
-        },
-        "spec": dump(action.spec),
     }
 
 
@@ -130,15 +114,15 @@ def _without_hash(labels: Mapping[str, str] | None) -> Mapping[str, str]:
     return {key: value for key, value in (labels or {}).items() if key != POD_TEMPLATE_HASH_LABEL}
 
 
-def _metadata(name: str, template: str, experiment: ObjectMeta, names: Names) -> Object:
+def _metadata(name: str, template: str, experiment: Experiment, names: Names) -> Object:
     return {
         "name": name,
-        "namespace": experiment.namespace,
+        "namespace": experiment.metadata.namespace,
         "annotations": {
-            names.experiment_name_annotation: experiment.name,
+            names.experiment_name_annotation: experiment.metadata.name,
             names.experiment_template_annotation: template,
         },
-        "ownerReferences": [_owner_reference(experiment, names)],
+        "ownerReferences": [owner_reference(experiment, names)],
     }
 
 
@@ -164,14 +148,3 @@ def _ports(template: ExperimentTemplate) -> Iterator[Object]:
 
 def _template(experiment: Experiment, name: str) -> ExperimentTemplate:
     return next(template for template in experiment.spec.templates if template.name == name)
-
-
-def _owner_reference(experiment: ObjectMeta, names: Names) -> Mapping[str, Any]:
-    return {
-        "apiVersion": names.api_version,
-        "kind": "Experiment",
-        "name": experiment.name,
-        "uid": experiment.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }

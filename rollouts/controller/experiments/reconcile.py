@@ -16,7 +16,7 @@ from rollouts.api.meta import Names, Reason
 from rollouts.api.parse import stamp
 from rollouts.controller import observe
 from rollouts.controller.cache import Key, Record
-from rollouts.controller.experiments.apply import Applier, NameTaken, TemplateRefused
+from rollouts.controller.experiments.apply import Applier, Collision, TemplateRefused
 from rollouts.controller.experiments.records import KnownExperiment
 from rollouts.controller.links import Links
 from rollouts.controller.loop import NOTHING_MORE, Next
@@ -70,7 +70,7 @@ class Reconciler:
         decided = experiments.decide(seen)
         try:
             wrote = await self.applier.apply(known, decided)
-        except NameTaken as e:
+        except Collision as e:
             decided = experiments.collided(seen, e.template)
             wrote = await self.applier.apply(known, decided)
         except TemplateRefused as e:
