@@ -67,35 +67,10 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
     settings = environment.settings
     bell = _Bell(stores, Queue(now=environment.now), Queue(now=environment.now), Links(), Links())
     bell.listen()
-    stores.rollouts.listen(functools.partial(_forget, environment.metrics, reconcile.ORIGIN))
-    stores.runs.listen(functools.partial(_forget, environment.metrics, measure.ORIGIN))
-    environment.metrics.gather(lambda: gauges.rollouts(stores.rollouts))
-    admissions = Admissions(settings.max_concurrent_rollouts, environment.names, bell.rollouts.add)
-    stores.rollouts.listen(admissions.changed)
-    environment.metrics.gather(admissions.gauges)
-    environment.metrics.gather(lambda: gauges.analysis_runs(stores.runs))
-    environment.metrics.gather(lambda: gauges.templates(stores.templates, stores.cluster_templates))
-    pool = Pool(
-        settings.analysis_workers,
-        providers.registry(prometheus_address=settings.prometheus_address or None),
-    )
-    beside = Beside(
-        workloads=Workloads(environment.kube, settings.namespace, bell.rollouts.add),
-        configs=Configs(environment.kube, environment.names, bell.rollouts.add),
-        caller=Caller(bell.rollouts, environment.now),
-        admissions=admissions,
-    )
+    beside = _beside(environment, bell)
+    _count(environment.metrics, stores, beside.admissions)
     reconciler = _reconciler(environment, bell, beside, checkpoint)
-    measurer = Measurer(
-        stores.runs,
-        bell.runs,
-        Writer(environment.kube, origin=measure.ORIGIN, field_manager=measure.FIELD_MANAGER),
-        pool,
-        Jobs(environment.kube, environment.names, measure.FIELD_MANAGER, environment.now),
-        environment.now,
-        namespace=settings.lease_namespace or settings.namespace,
-        metrics=environment.metrics,
-    )
+    measurer = _measurer(environment, bell)
     return Part(
         stores=(
             stores.rollouts,
@@ -117,6 +92,16 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
     )
 
 
+def _count(metrics: Metrics, stores: Stores, admissions: Admissions) -> None:
+    """What is served on /metrics; nothing of what is gone."""
+    stores.rollouts.listen(functools.partial(_forget, metrics, reconcile.ORIGIN))
+    stores.runs.listen(functools.partial(_forget, metrics, measure.ORIGIN))
+    metrics.gather(lambda: gauges.rollouts(stores.rollouts))
+    metrics.gather(admissions.gauges)
+    metrics.gather(lambda: gauges.analysis_runs(stores.runs))
+    metrics.gather(lambda: gauges.templates(stores.templates, stores.cluster_templates))
+
+
 @dataclass(frozen=True, slots=True)
 class Beside:
     """What works beside the stores: watches of their own, and calls."""
@@ -130,6 +115,33 @@ class Beside:
         await self.workloads.close()
         await self.configs.close()
         await self.caller.close()
+
+
+def _beside(environment: Environment, bell: _Bell) -> Beside:
+    settings, kube, names = environment.settings, environment.kube, environment.names
+    admissions = Admissions(settings.max_concurrent_rollouts, names, bell.rollouts.add)
+    bell.stores.rollouts.listen(admissions.changed)
+    return Beside(
+        workloads=Workloads(kube, settings.namespace, bell.rollouts.add),
+        configs=Configs(kube, names, bell.rollouts.add),
+        caller=Caller(bell.rollouts, environment.now),
+        admissions=admissions,
+    )
+
+
+def _measurer(environment: Environment, bell: _Bell) -> Measurer:
+    settings, kube = environment.settings, environment.kube
+    registry = providers.registry(prometheus_address=settings.prometheus_address or None)
+    return Measurer(
+        bell.stores.runs,
+        bell.runs,
+        Writer(kube, origin=measure.ORIGIN, field_manager=measure.FIELD_MANAGER),
+        Pool(settings.analysis_workers, registry),
+        Jobs(kube, environment.names, measure.FIELD_MANAGER, environment.now),
+        environment.now,
+        namespace=settings.lease_namespace or settings.namespace,
+        metrics=environment.metrics,
+    )
 
 
 def _reconciler(

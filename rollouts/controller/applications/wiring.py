@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 
 from rollouts.api.application_status import ApplicationReason
 from rollouts.controller.applications import gauges, records
@@ -23,7 +26,7 @@ from rollouts.controller.applications.repositories import Repositories
 from rollouts.controller.applications.reverts import Reverts
 from rollouts.controller.applications.sets import Sets
 from rollouts.controller.applications.telling import CommitStatuses
-from rollouts.controller.cache import Change, Key
+from rollouts.controller.cache import Change, Key, Store
 from rollouts.controller.events import Recorder
 from rollouts.controller.links import Links
 from rollouts.controller.loop import Controller
@@ -37,6 +40,7 @@ from rollouts.gitops.git import Git, SourceError
 from rollouts.gitops.github_app import GitHubApps
 from rollouts.gitops.renderers.confined import Confined
 from rollouts.kube import Kube, resources
+from rollouts.settings import Settings
 
 __all__ = ["part"]
 
@@ -46,76 +50,117 @@ _OUTWARD_WORKERS = 32
 
 
 def part(environment: Environment) -> Part:
-    settings, kube, names = environment.settings, environment.kube, environment.names
-    queue = Queue(now=environment.now)
-    store, claims = records.applications(), Claims()
-    dependencies: Links[Key, Key] = Links()
-    store.listen(claims.listen)
-    live = LiveObjects(kube, names, settings.namespace, queue.add)
+    settings = environment.settings
+    bell = _Bell(records.applications(), Queue(now=environment.now), Queue(now=environment.now), Links())
+    sources = _sources(environment, bell)
+    live = LiveObjects(environment.kube, environment.names, settings.namespace, bell.applications.add)
+    reconciler = _reconciler(environment, bell, sources, live)
+    outward = _outward(environment, bell, sources)
+    # Who claims what is known before anybody is rung.
+    bell.store.listen(reconciler.claims.listen)
+    bell.store.listen(bell.ring)
+    environment.metrics.gather(lambda: gauges.applications(bell.store))
+    return Part(
+        stores=(bell.store,),
+        controllers=(
+            Controller(
+                ORIGIN,
+                bell.applications,
+                reconciler.reconcile,
+                settings.application_workers,
+                bell.store.keys,
+            ),
+            Controller(OUTWARD, bell.outward, outward.reconcile, _OUTWARD_WORKERS, bell.store.keys),
+        ),
+        tasks=(live.run, *_receivers(settings, sources.repositories)),
+        close=functools.partial(_close, sources.repositories, live),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Bell:
+    """Listens on the store and rings the keys that a change concerns."""
+
+    store: Store[KnownApplication]
+    applications: Queue
+    outward: Queue
+    dependencies: Links[Key, Key]
+
+    def ring(self, change: Change[KnownApplication]) -> None:
+        self.outward.add(change.key)
+        if change.origin != ORIGIN:
+            self.applications.add(change.key)
+        for dependent in self.dependencies.sources(change.key):
+            self.applications.add(dependent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """Where manifests come from, and who is told how they went."""
+
+    outside: Outside
+    repositories: Repositories
+    sets: Sets
+
+
+def _sources(environment: Environment, bell: _Bell) -> _Sources:
+    settings, kube = environment.settings, environment.kube
     outside = Outside(
         Git(settings.git_cache_dir / "home"),
         lambda namespace, secret: read_credentials(kube, namespace, secret),
         GitHubApps(environment.now),
     )
-    repositories = Repositories(outside, settings.git_cache_dir, queue.add)
-    sets = Sets(kube, repositories, Confined(settings.tools_dir))
+    repositories = Repositories(outside, settings.git_cache_dir, bell.applications.add)
+    return _Sources(outside, repositories, Sets(kube, repositories, Confined(settings.tools_dir)))
+
+
+def _reconciler(environment: Environment, bell: _Bell, sources: _Sources, live: LiveObjects) -> Reconciler:
+    kube, names, now = environment.kube, environment.names, environment.now
     places, applier = Places(kube), Applier(kube, live, names)
     writer = Writer(kube, origin=ORIGIN, field_manager=FIELD_MANAGER)
     recorder = Recorder(kube, resources.APPLICATION, environment.metrics)
-    reconciler = Reconciler(
-        store=store,
-        claims=claims,
-        dependencies=dependencies,
-        repositories=repositories,
-        sets=sets,
-        recorded=Recorded(sets),
+    return Reconciler(
+        store=bell.store,
+        claims=Claims(),
+        dependencies=bell.dependencies,
+        repositories=sources.repositories,
+        sets=sources.sets,
+        recorded=Recorded(sources.sets),
         places=places,
         live=live,
         applier=applier,
-        departure=Departure(store, places, live, applier, writer, recorder, environment.now),
+        departure=Departure(bell.store, places, live, applier, writer, recorder, now),
         writer=writer,
         recorder=recorder,
         names=names,
-        now=environment.now,
-        cache_dir=settings.git_cache_dir,
+        now=now,
+        cache_dir=environment.settings.git_cache_dir,
     )
 
-    told, hosting = Queue(now=environment.now), Hosting(outside)
-    outward = Outward(
-        store,
+
+def _outward(environment: Environment, bell: _Bell, sources: _Sources) -> Outward:
+    kube, now, hosting = environment.kube, environment.now, Hosting(sources.outside)
+    return Outward(
+        bell.store,
         (
-            CommitStatuses(hosting, environment.now),
-            LastGoodRecords(hosting, repositories, queue.add, environment.now),
-            Reverts(hosting, repositories, sets, environment.now),
+            CommitStatuses(hosting, now),
+            LastGoodRecords(hosting, sources.repositories, bell.applications.add, now),
+            Reverts(hosting, sources.repositories, sources.sets, now),
         ),
         Writer(kube, origin=OUTWARD, field_manager=OUTWARD_MANAGER),
         Recorder(kube, resources.APPLICATION, environment.metrics),
-        environment.now,
+        now,
     )
 
-    def ring(change: Change[KnownApplication]) -> None:
-        told.add(change.key)
-        if change.origin != ORIGIN:
-            queue.add(change.key)
-        for dependent in dependencies.sources(change.key):
-            queue.add(dependent)
 
-    store.listen(ring)
-    environment.metrics.gather(lambda: gauges.applications(store))
-
-    async def close() -> None:
-        await repositories.close()
-        await live.close()
-
-    controller = Controller(ORIGIN, queue, reconciler.reconcile, settings.application_workers, store.keys)
-    outward_controller = Controller(OUTWARD, told, outward.reconcile, _OUTWARD_WORKERS, store.keys)
-    tasks = [live.run]
+def _receivers(settings: Settings, repositories: Repositories) -> Iterator[Callable[[], Awaitable[None]]]:
     if settings.webhook_address and settings.webhook_secret_file:
-        receiver = Receiver(settings.webhook_address, settings.webhook_secret_file, repositories.look)
-        tasks.append(receiver.serve)
-    return Part(
-        stores=(store,), controllers=(controller, outward_controller), tasks=tuple(tasks), close=close
-    )
+        yield Receiver(settings.webhook_address, settings.webhook_secret_file, repositories.look).serve
+
+
+async def _close(repositories: Repositories, live: LiveObjects) -> None:
+    await repositories.close()
+    await live.close()
 
 
 async def read_credentials(kube: Kube, namespace: str, name: str) -> Credentials:
