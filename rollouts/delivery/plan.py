@@ -20,6 +20,7 @@ from rollouts.delivery import (
     bluegreen,
     canary,
     changes,
+    conditions,
     configs,
     declared,
     duration,
@@ -354,7 +355,7 @@ def _changes(action: Action, rs: ReplicaSet) -> bool:
 
 
 def _timed_out(seen: View, now: RolloutStatus) -> tuple[events.Fact, ...]:
-    if not status.is_timed_out(seen, now) or status.was_timed_out(seen.old):
+    if not conditions.is_timed_out(seen, now) or conditions.was_timed_out(seen.old):
         return ()
     message = f"Revision {seen.revision} made no progress for {seen.spec.progress_deadline_seconds}s"
     return (events.warning(Reason.PROGRESS_DEADLINE_EXCEEDED, message),)

@@ -1,4 +1,4 @@
-"""Conditions, phase, message and counters: the status that a decision leaves behind.
+"""Phase, message and counters, with the conditions: the status that a decision leaves behind.
 
 Decides nothing about the workload; everything here follows from the sets and from what was decided before.
 Called by `plan` at the end, and by the shell for a spec that cannot even be read (`invalid`).
@@ -6,10 +6,8 @@ Called by `plan` at the end, and by the shell for a spec that cannot even be rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
 
 from rollouts.api.meta import (
     DEFAULT_GROUP,
@@ -31,42 +29,15 @@ from rollouts.api.rollout_status import (
     WeightDestination,
 )
 from rollouts.api.webhook import WebhookPhase
-from rollouts.delivery import bake, duration, events, progress, queueing, services, view, weights
+from rollouts.delivery import bake, conditions, duration, events, progress, queueing, services, view, weights
 from rollouts.delivery.actions import Plan
 from rollouts.delivery.sets import available
 from rollouts.delivery.snapshot import ReplicaSet
 from rollouts.delivery.view import View
 from rollouts.errors import SpecError
 
-_ORDER = (
-    ConditionType.AVAILABLE,
-    ConditionType.PROGRESSING,
-    ConditionType.PAUSED,
-    ConditionType.COMPLETED,
-    ConditionType.HEALTHY,
-    ConditionType.INVALID_SPEC,
-    ConditionType.REPLICA_FAILURE,
-)
 _MORE_REPLICAS = "more replicas need to be updated"
 _PHASE_REASONS = (Reason.ABORTED, Reason.PROGRESS_DEADLINE_EXCEEDED)
-
-
-class Truth(StrEnum):
-    """`status` of a condition."""
-
-    TRUE = "True"
-    FALSE = "False"
-    UNKNOWN = "Unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class _Says:
-    """A condition without its times."""
-
-    type: ConditionType
-    status: Truth
-    reason: Reason | str
-    message: str
 
 
 def finished(
@@ -83,12 +54,12 @@ def finished(
     waits = (promoted and not healthy) or (not promoted and waits_for_pods)
     status = progress.clocked(seen, status, counting=counting and waits)
     done = promoted and available(seen.sets.current) >= seen.replicas
-    conditions = _timed(seen.old.conditions, _conditions(seen, status, healthy=healthy), seen.now)
-    phase, message = _phase(seen, status, conditions, healthy=healthy)
+    told = conditions.of(seen, status, healthy=healthy)
+    phase, message = _phase(seen, status, told, healthy=healthy)
     return replace(
         status,
         duration=duration.measured(seen, status, done=done),
-        conditions=conditions,
+        conditions=told,
         phase=phase,
         message=message,
     )
@@ -97,34 +68,17 @@ def finished(
 def invalid(old: RolloutStatus, generation: int, error: SpecError, now: datetime) -> Plan:
     """What a spec that cannot be served leads to: it is said, and nothing is touched."""
     message = str(error)
-    says = [_Says(ConditionType.INVALID_SPEC, Truth.TRUE, Reason.INVALID_SPEC, message)]
-    says.append(_Says(ConditionType.PROGRESSING, Truth.FALSE, Reason.INVALID_SPEC, "The spec is invalid"))
-    if _find(old.conditions, ConditionType.HEALTHY):
-        says.append(_Says(ConditionType.HEALTHY, Truth.FALSE, Reason.NOT_HEALTHY, "The spec is invalid"))
-    kept = [c for c in old.conditions if c.type not in {s.type for s in says}]
-    conditions = _ordered([*kept, *_timed(old.conditions, says, stamp(now), keep=False)])
-    before = _find(old.conditions, ConditionType.INVALID_SPEC)
+    before = conditions.find(old.conditions, ConditionType.INVALID_SPEC)
     told = () if before and before.message == message else (events.warning(Reason.INVALID_SPEC, message),)
     status = replace(
         old,
         phase=Phase.DEGRADED,
         message=f"{Reason.INVALID_SPEC}: {message}",
         observed_generation=str(generation),
-        conditions=conditions,
+        conditions=conditions.of_invalid(old.conditions, message, stamp(now)),
         last_progress_at=None,
     )
     return Plan(status=status, events=told)
-
-
-def is_timed_out(seen: View, status: RolloutStatus) -> bool:
-    """The deadline has passed; told again and again until there is progress, also by old counts."""
-    past = progress.is_exceeded(seen, status) or (was_timed_out(seen.old) and progress.is_past(seen, status))
-    return past and not status.abort
-
-
-def was_timed_out(old: RolloutStatus) -> bool:
-    before = _find(old.conditions, ConditionType.PROGRESSING)
-    return before is not None and before.reason == Reason.PROGRESS_DEADLINE_EXCEEDED
 
 
 def selector_text(selector: LabelSelector, pod_template_hash: str = "") -> str:
@@ -231,74 +185,11 @@ def _is_restarting(seen: View, status: RolloutStatus) -> bool:
     return at is not None and at != status.restarted_at and at <= seen.snapshot.now
 
 
-def _conditions(seen: View, status: RolloutStatus, *, healthy: bool) -> list[_Says]:
-    paused = seen.spec.paused or bool(status.pause_conditions)
-    promoted = status.stable_rs == seen.hash
-    says = [
-        _available(seen, status),
-        _progressing(seen, status, healthy=healthy),
-        _Says(
-            ConditionType.COMPLETED,
-            _truth(promoted),
-            Reason.COMPLETED,
-            f"Revision {seen.revision} is stable"
-            if promoted
-            else f"Revision {seen.revision} is being rolled out",
-        ),
-    ]
-    if paused or _find(seen.old.conditions, ConditionType.PAUSED):
-        message = "Paused" if paused else "Not paused"
-        says.append(_Says(ConditionType.PAUSED, _truth(paused), Reason.PAUSED, message))
-    if healthy or _find(seen.old.conditions, ConditionType.HEALTHY):
-        message = "Healthy" if healthy else "Not healthy"
-        says.append(_Says(ConditionType.HEALTHY, _truth(healthy), Reason.HEALTHY, message))
-    failure = next((rs.failure for rs in seen.sets if rs.failure), "")
-    if failure:
-        says.append(_Says(ConditionType.REPLICA_FAILURE, Truth.TRUE, Reason.FAILED_CREATE, failure))
-    return says
-
-
-def _available(seen: View, status: RolloutStatus) -> _Says:
-    enough = status.available_replicas >= seen.replicas
-    message = "All replicas are available" if enough else "Fewer replicas are available than desired"
-    return _Says(ConditionType.AVAILABLE, _truth(enough), Reason.AVAILABLE, message)
-
-
-def _progressing(  # noqa: PLR0911 - one a reason
-    seen: View, status: RolloutStatus, *, healthy: bool
-) -> _Says:
-    kind, name = ConditionType.PROGRESSING, seen.sets.current.name
-    if status.abort:
-        message = (
-            status.abort_reason.message
-            if status.abort_reason
-            else f"Update to revision {seen.revision} aborted"
-        )
-        return _Says(kind, Truth.FALSE, Reason.ABORTED, message)
-    if is_timed_out(seen, status):
-        seconds = seen.spec.progress_deadline_seconds
-        return _Says(
-            kind,
-            Truth.FALSE,
-            Reason.PROGRESS_DEADLINE_EXCEEDED,
-            f"ReplicaSet {name} made no progress for {seconds}s",
-        )
-    if seen.spec.paused or status.pause_conditions:
-        return _Says(kind, Truth.UNKNOWN, Reason.PAUSED, "Paused")
-    if view.is_queued(seen, status):
-        return _Says(kind, Truth.TRUE, Reason.QUEUED, f"The update is {queueing.MESSAGE}")
-    if healthy:
-        return _Says(kind, Truth.TRUE, Reason.NEW_REPLICA_SET_AVAILABLE, f"ReplicaSet {name} is complete")
-    if not seen.sets.current.current_replicas and status.stable_rs != seen.hash:
-        return _Says(kind, Truth.TRUE, Reason.NEW_REPLICA_SET, f"ReplicaSet {name} is created")
-    return _Says(kind, Truth.TRUE, Reason.REPLICA_SET_UPDATED, f"ReplicaSet {name} is progressing")
-
-
 def _phase(
-    seen: View, status: RolloutStatus, conditions: tuple[Condition, ...], *, healthy: bool
+    seen: View, status: RolloutStatus, told: tuple[Condition, ...], *, healthy: bool
 ) -> tuple[Phase, str]:
     """First match wins (argo-rollouts: utils/rollout/rolloututil.go)."""
-    progressing = _find(conditions, ConditionType.PROGRESSING)
+    progressing = conditions.find(told, ConditionType.PROGRESSING)
     if progressing and progressing.reason in _PHASE_REASONS:
         return Phase.DEGRADED, f"{progressing.reason}: {progressing.message}"
     if seen.spec.paused:
@@ -358,10 +249,6 @@ def _waits_for_that(seen: View, status: RolloutStatus, what: str) -> str:
     return waits
 
 
-def _truth(value: bool) -> Truth:  # noqa: FBT001
-    return Truth.TRUE if value else Truth.FALSE
-
-
 def _blocking_run(status: RolloutStatus) -> RolloutAnalysisRunStatus | None:
     """The run that the update waits for; one in the background does not hold it up."""
     runs = (
@@ -370,32 +257,3 @@ def _blocking_run(status: RolloutStatus) -> RolloutAnalysisRunStatus | None:
         status.blue_green.post_promotion_analysis_run_status,
     )
     return next((run for run in runs if run is not None and not run.status.completed), None)
-
-
-def _find(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:
-    return next((c for c in conditions if c.type == kind), None)
-
-
-def _timed(
-    old: tuple[Condition, ...], says: list[_Says], now: datetime, *, keep: bool = True
-) -> tuple[Condition, ...]:
-    """Conditions with their times; those of types that are not ours stay."""
-    made = [_aged(_find(old, said.type), said, now) for said in says]
-    foreign = [c for c in old if c.type not in _ORDER] if keep else []
-    return _ordered([*made, *foreign])
-
-
-def _aged(before: Condition | None, said: _Says, now: datetime) -> Condition:
-    value = said.status.value
-    after = Condition(said.type.value, value, str(said.reason), said.message)
-    if before is None:
-        return replace(after, last_update_time=now, last_transition_time=now)
-    if (before.status, before.reason, before.message) == (value, after.reason, after.message):
-        return before
-    since = before.last_transition_time if before.status == value else now
-    return replace(after, last_update_time=now, last_transition_time=since)
-
-
-def _ordered(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
-    rank = {kind.value: place for place, kind in enumerate(_ORDER)}
-    return tuple(sorted(conditions, key=lambda c: rank.get(c.type, len(rank))))
