@@ -11,19 +11,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from rollouts.api import injected, podtemplate
+from rollouts.api import podtemplate
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import (
     CANARY_STEP_INDEX_LABEL,
     POD_TEMPLATE_HASH_LABEL,
     ROLLOUT_TYPE_LABEL,
-    SCALE_DOWN_DEADLINE_ANNOTATION,
     Names,
 )
-from rollouts.api.parse import timestamp
 from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import ConfigCopy, RolloutStatus
-from rollouts.api.strategy import PodTemplateMetadata
 from rollouts.delivery import actions, plan, podmetadata, rolling
 from rollouts.delivery.actions import Plan
 from rollouts.delivery.snapshot import (
@@ -38,7 +35,7 @@ from rollouts.delivery.snapshot import (
     WebhookAnswer,
     Workload,
 )
-from rollouts.simulate.pods import SimulatedPod, SimulatedSet
+from rollouts.simulate.pods import SimulatedPod, SimulatedSet, merged
 from rollouts.simulate.routes import Routes
 
 
@@ -157,7 +154,7 @@ class Cluster:
             case actions.CreateReplicaSet():
                 self._create_set(action)
             case actions.PatchReplicaSet():
-                self._patch_set(action)
+                self.sets[action.name].patch(action, self.names)
             case actions.DeleteReplicaSet(name=name):
                 assert not self.sets[name].replicas
                 del self.sets[name]
@@ -303,49 +300,13 @@ class Cluster:
 
     def _patch_pod(self, action: actions.PatchPod) -> None:
         for pod in (pod for rs in self.sets.values() for pod in rs.pods if pod.name == action.name):
-            pod.labels = _merged(pod.labels, action.labels)
-            pod.annotations = _merged(pod.annotations, action.annotations)
-
-    def _patch_set(self, action: actions.PatchReplicaSet) -> None:
-        rs = self.sets[action.name]
-        assert action.resource_version == str(rs.version), "two patches of one set in one plan"
-        untouched = actions.PatchReplicaSet(action.name, action.uid, action.resource_version)
-        assert action != untouched, "an empty patch"
-        rs.version += 1
-        if replace(action, annotations={}) != untouched:
-            rs.observed = False
-        if action.replicas is not None:
-            rs.replicas = action.replicas
-        if action.min_ready_seconds is not None:
-            rs.min_ready_seconds = action.min_ready_seconds
-        if action.away_from is not None:
-            rs.away_from = action.away_from
-        rs.carried = PodTemplateMetadata(
-            _merged(rs.carried.labels, action.pod_labels),
-            _merged(rs.carried.annotations, action.pod_annotations),
-        )
-        for key, value in action.annotations.items():
-            self._annotate(rs, key, value)
-
-    def _annotate(self, rs: SimulatedSet, key: str, value: str | None) -> None:
-        if key == self.names.revision_annotation:
-            rs.revision = int(value or 0)
-        elif key == self.names.desired_replicas_annotation:
-            rs.desired = int(value) if value else None
-        elif key == self.names.git_revision_annotation:
-            rs.git_revision = value or ""
-        elif key == self.names.ephemeral_metadata_annotation:
-            rs.injected = injected.read(value)
-        elif key == SCALE_DOWN_DEADLINE_ANNOTATION:
-            rs.deadline = timestamp(value, key) if value else None
-        else:
-            raise AssertionError(f"unknown annotation {key}")
+            pod.labels = merged(pod.labels, action.labels)
+            pod.annotations = merged(pod.annotations, action.annotations)
 
     def _annotate_rollout(self, changed: Mapping[str, str | None]) -> None:
         metadata = self.rollout.metadata
-        merged = {**metadata.annotations, **changed}
-        kept = {key: value for key, value in merged.items() if value is not None}
-        self.rollout = replace(self.rollout, metadata=replace(metadata, annotations=kept))
+        annotations = merged(metadata.annotations, changed)
+        self.rollout = replace(self.rollout, metadata=replace(metadata, annotations=annotations))
 
     def _scale_workload(self, action: actions.ScaleWorkload) -> None:
         found = self.workload
@@ -396,7 +357,3 @@ class Cluster:
             step_index=int(index) if index else None,
             phase=AnalysisPhase.RUNNING,
         )
-
-
-def _merged(before: Mapping[str, str], changed: Mapping[str, str | None]) -> Mapping[str, str]:
-    return {key: value for key, value in {**before, **changed}.items() if value is not None}
