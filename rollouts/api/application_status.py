@@ -245,6 +245,7 @@ class PostedCommitStatus:
 
 
 class RevertState(StrEnum):
+    PENDING = "Pending"
     COMMITTED = "Committed"
     PROPOSED = "Proposed"
     NOT_NEEDED = "NotNeeded"
@@ -259,7 +260,10 @@ class RevertRecord:
     revision: Annotated[str, Field("The quarantined revision.")]
     state: Annotated[
         RevertState,
-        Field("Committed, Proposed, NotNeeded (Git had moved on), or Failed (it is tried again)."),
+        Field(
+            "Pending (it is being made), Committed, Proposed, NotNeeded (Git had moved on), or Failed (it is "
+            "tried again)."
+        ),
     ]
     at: Annotated[datetime, Field("When.")]
     commit: Annotated[str, Field("The commit that restores the last good content.")] = ""

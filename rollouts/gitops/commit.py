@@ -17,6 +17,7 @@ from rollouts.gitops.render import MAX_FILES, MAX_TOTAL_BYTES, Entry, RenderErro
 
 __all__ = ["CommitFiles", "Elsewhere", "File", "inside", "object_name", "outermost"]
 
+LINK = "120000"
 SUBMODULE = "160000"
 _MODULES = ".gitmodules"
 _DEEPEST_MODULE = 5

@@ -55,11 +55,17 @@ _USER_INFO = re.compile(r"//[^/@\s]*@")
 
 
 class SourceError(RolloutsError):
-    """Git does not give us what the Application asks for. `definite`: trying again alone will not help."""
+    """Git does not give us what the Application asks for. `definite`: trying again alone will not help.
 
-    def __init__(self, reason: ApplicationReason, message: str, *, definite: bool) -> None:
+    `retry_after` is in seconds, None when the host did not say.
+    """
+
+    def __init__(
+        self, reason: ApplicationReason, message: str, *, definite: bool, retry_after: float | None = None
+    ) -> None:
         self.reason = reason
         self.definite = definite
+        self.retry_after = retry_after
         super().__init__(message)
 
 

@@ -6,8 +6,10 @@ and when, is `commit_status`'. One class a host, all with the same methods.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -16,13 +18,14 @@ from rollouts.api.application_status import ApplicationReason, CommitState
 from rollouts.api.git_host import GitProvider
 from rollouts.gitops.credentials import Credentials
 from rollouts.gitops.git import SourceError
-from rollouts.gitops.web import Web
+from rollouts.gitops.web import Answer, Web
 
 __all__ = ["HOSTS", "Client", "Host", "Place", "Request", "place"]
 
 _MAX_BYTES = 4 * 1024 * 1024
 _SECONDS = 20.0
 _SHOWN = 200
+_LONGEST_WAIT_SECONDS = 600.0
 _PUBLIC_GITHUB = "github.com"
 
 
@@ -248,12 +251,13 @@ def place(provider: GitProvider, repo_url: str, api: str) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Asks one repository's API with one token."""
+    """Asks one repository's API with one token, when it is its turn."""
 
     host: Host
     place: Place
     credentials: Credentials
     web: Web
+    turn: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext
 
     async def ask(self, request: Request) -> Any:
         """The answer, parsed. Raises `SourceError`."""
@@ -263,11 +267,17 @@ class Client:
         if request.body is not None:
             headers["Content-Type"] = "application/json"
             body = json.dumps(request.body).encode()
-        answer = await self.web.ask(
-            request.method, url, limit=_MAX_BYTES, headers=headers, credentials=self.credentials, body=body
-        )
+        async with self.turn():
+            answer = await self.web.ask(
+                request.method,
+                url,
+                limit=_MAX_BYTES,
+                headers=headers,
+                credentials=self.credentials,
+                body=body,
+            )
         if not 200 <= answer.status < 300:
-            raise _refused(request, url, answer.status, answer.content)
+            raise _refused(request, url, answer, self.credentials)
         try:
             return json.loads(answer.content)
         except ValueError:
@@ -279,18 +289,25 @@ def web() -> Web:
     return Web(ApplicationReason.GIT_OPERATION_FAILED, _SECONDS)
 
 
-def _refused(request: Request, url: str, status: int, content: bytes) -> SourceError:
-    remedy = ""
+def _refused(request: Request, url: str, answer: Answer, credentials: Credentials) -> SourceError:
+    remedy, status = "", answer.status
     if status in (401, 403, 404):
         remedy = "; check that the token is valid and may do this in this repository"
-    message = f"{request.method} {_plain(url)} answers {status}: {_said(content)}{remedy}"
+    message = f"{request.method} {_plain(url)} answers {status}: {_said(answer.content, credentials)}{remedy}"
     denied = status in (401, 403)
     reason = ApplicationReason.AUTHENTICATION_FAILED if denied else ApplicationReason.GIT_OPERATION_FAILED
-    return SourceError(reason, message, definite=status < 500 and status != 429)
+    definite = status < 500 and status != 429
+    return SourceError(reason, message, definite=definite, retry_after=_retry_after(answer))
 
 
-def _said(content: bytes) -> str:
-    """What the host says about it, in one line."""
+def _retry_after(answer: Answer) -> float | None:
+    """In seconds; a date is not understood, and a long time not believed."""
+    given = answer.headers.get("Retry-After", "")
+    return min(float(given), _LONGEST_WAIT_SECONDS) if given.isascii() and given.isdigit() else None
+
+
+def _said(content: bytes, credentials: Credentials) -> str:
+    """What the host says about it, in one line, without what it was told in confidence."""
     try:
         found = json.loads(content)
     except ValueError:
@@ -299,6 +316,8 @@ def _said(content: bytes) -> str:
     text = (
         " ".join((told if isinstance(told, str) else json.dumps(told)).split()) if told else "no reason given"
     )
+    for secret in (credentials.password, credentials.bearer):
+        text = text.replace(secret, "…") if len(secret) > 3 else text
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 

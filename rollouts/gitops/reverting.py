@@ -1,8 +1,8 @@
 """A quarantined revision is taken back in Git: when that is due, in which words, as which commit.
 
 Decides that there is one revert for each set of objects, what its commit and pull request say, and which content
-it restores: that of the Application's paths at the last good commit, and of nothing else. Pure; the controller makes
-and pushes the commit.
+it restores: that of the Application's paths at the last good commit, and of nothing else. Also which reverts somebody
+has to look for in Git, since their end was never noted. Pure; the controller makes and pushes the commit.
 """
 
 from __future__ import annotations
@@ -19,37 +19,47 @@ from rollouts.gitops import naming
 from rollouts.gitops.commit_status import holding
 from rollouts.gitops.revision import QUARANTINE_LIMIT
 
-__all__ = ["Due", "added", "due", "is_ours", "places", "stream", "text", "title"]
+__all__ = ["Due", "Known", "added", "begun", "due", "places", "stream", "text", "title", "trailer"]
 
 _ROOT = "."
+_OPEN = (RevertState.PENDING, RevertState.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """A revert that nobody has made yet."""
+class Known:
+    """What a revert is known by, in Git and in the status."""
 
     application: str
     source: ApplicationSource
     base: str
     """The branch that is put right."""
     bad: str
-    """Revision that Git says, and that is quarantined."""
-    good: str
-    good_digest: str
-    entry: QuarantineEntry
+    """The quarantined revision."""
+    digest: str
 
     @property
     def bad_commit(self) -> str:
         return naming.commit_of(self.bad)
 
     @property
-    def good_commit(self) -> str:
-        return naming.commit_of(self.good)
-
-    @property
     def branch(self) -> str:
         """The same whenever it is asked: a pull request that was made before a crash is found again."""
         return f"rollouts/revert-{self.application.replace('/', '-')}-{self.bad_commit[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Due(Known):
+    """A revert of what Git says now."""
+
+    good: str
+    good_digest: str
+    entry: QuarantineEntry
+    is_noted: bool
+    """The status says that it may be in Git, or will soon."""
+
+    @property
+    def good_commit(self) -> str:
+        return naming.commit_of(self.good)
 
 
 def due(application: Application) -> Due | None:
@@ -61,17 +71,29 @@ def due(application: Application) -> Due | None:
     if not is_final or not status.last_good_digest or status.last_good_digest == entry.digest:
         return None
     known = next((r for r in status.reverts if r.digest == entry.digest), None)
-    if known and known.state is not RevertState.FAILED:
+    if known and known.state not in _OPEN:
         return None
     return Due(
         application.metadata.key,
         spec.source,
-        spec.rollback.branch or naming.name_of(status.desired_revision),
+        _base(application, status.desired_revision),
         status.desired_revision,
+        entry.digest,
         status.last_good_revision,
         status.last_good_digest,
         entry,
+        is_noted=known is not None,
     )
+
+
+def begun(application: Application) -> Known | None:
+    """Where nothing is due: a revert that may be in Git, although nobody has said so."""
+    spec, source = application.spec, application.spec.source
+    record = next((r for r in application.status.reverts if r.state in _OPEN), None)
+    if record is None or source is None or spec.rollback.revert is Revert.NONE:
+        return None
+    base = _base(application, record.revision)
+    return Known(application.metadata.key, source, base, record.revision, record.digest)
 
 
 def added(records: Iterable[RevertRecord], record: RevertRecord) -> tuple[RevertRecord, ...]:
@@ -94,19 +116,20 @@ def title(asked: Due) -> str:
 
 def text(asked: Due) -> str:
     """What a commit or a pull request says below its title."""
+    lines = "\n".join(trailer(asked))
     happened = "was rolled back" if asked.entry.reason is FailureReason.ROLLED_BACK else "failed"
     return (
         f"Application {asked.application}: {asked.bad} {happened}.\n\n"
         f"    {asked.entry.reason}: {' '.join(asked.entry.message.split())}\n\n"
         f"What it is made from is again as in {asked.good}, the last revision that was promoted and\n"
         "healthy. Nothing else is changed.\n\n"
-        f"{_trailer(asked)}\n"
+        f"{lines}\n"
     )
 
 
-def is_ours(commit: bytes, asked: Due) -> bool:
-    """Whether a commit is the revert that is asked for."""
-    return _trailer(asked).encode() in commit
+def trailer(asked: Known) -> tuple[str, str]:
+    """The lines by which a revert is known, in its commit."""
+    return f"Rollouts-Application: {asked.application}", f"Rollouts-Quarantined: {asked.digest}"
 
 
 def stream(
@@ -139,8 +162,8 @@ def _quoted(path: str) -> str:
     return f'"{escaped}"'
 
 
-def _trailer(asked: Due) -> str:
-    return f"Rollouts-Application: {asked.application}\nRollouts-Quarantined: {asked.entry.digest}"
+def _base(application: Application, revision: str) -> str:
+    return application.spec.rollback.branch or naming.name_of(revision)
 
 
 def _seconds(at: datetime) -> int:

@@ -208,6 +208,17 @@ class Mirror:
                 found[path] = (mode, id_)
         return found
 
+    async def saying(self, lines: Sequence[str], head: str, since: str) -> str:
+        """The newest commit of `head`, and not of `since`, whose message has each of the lines; empty for none.
+
+        A mirror that was made anew knows a branch from where it is now, and may know nothing of `since`.
+        """
+        arguments = ["log", "-1", "--format=%H", "--fixed-strings", "--all-match"]
+        arguments += [f"--grep={line}" for line in lines]
+        hidden = [f"^{since}"] if await self.has(since) else []
+        found = await self._git.run(["--git-dir", str(self._directory), *arguments, head, *hidden, "--"])
+        return found.strip()
+
     async def imported(self, ref: str, text: bytes) -> str:
         """The commit that `git fast-import` makes of a text which ends in `ref`."""
         async with self._fetching:

@@ -38,6 +38,9 @@ _CHART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*
 _TAG = re.compile(r"|[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_RELEASE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_RELEASE_LIMIT = 53
+"""helm: chartutil, names of releases."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -178,6 +181,10 @@ def _check_source(source: ApplicationSource, where: str) -> None:
     if path.startswith("/") or ".." in path.split("/") or _CONTROL.search(path):
         problem = "must be a directory inside the repository"
         raise SpecError(f"{where}.path", path, problem, "write it without a leading / and without ..")
+    release = source.helm.release_name if source.helm else ""
+    if release and not (_RELEASE.fullmatch(release) and len(release) <= _RELEASE_LIMIT):
+        problem = f"must be a name of at most {_RELEASE_LIMIT} small letters, digits, - and ."
+        raise SpecError(f"{where}.helm.releaseName", release, problem)
     # A leading dash: a name never becomes an option.
     if source.tag_prefix.startswith("-") or _FORBIDDEN_IN_REF.search(source.tag_prefix.rstrip("/")):
         raise SpecError(f"{where}.tagPrefix", source.tag_prefix, "cannot begin a tag")

@@ -20,11 +20,15 @@ from rollouts.api.application_status import ApplicationReason
 from rollouts.gitops.credentials import Credentials
 from rollouts.gitops.git import SourceError, shown
 
-__all__ = ["Answer", "Web", "denied", "failed"]
+__all__ = ["Answer", "SlowError", "Web", "denied", "failed"]
 
 _SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 _MAX_REDIRECTS = 5
+
+
+class SlowError(SourceError):
+    """Nobody answered in time: others who ask the same host would only wait, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,9 @@ class Web:
                         if len(content) > limit:
                             raise failed(self.reason, url, f"answers with more than {limit} bytes")
                     return Answer(response.status_code, response.headers, bytes(content))
-        except TimeoutError:
-            raise failed(self.reason, url, f"took longer than {self.seconds:g} s") from None
+        except (TimeoutError, httpx.TimeoutException):
+            problem = f"{_plain(url)} took longer than {self.seconds:g} s"
+            raise SlowError(self.reason, problem, definite=False) from None
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as e:
             raise failed(self.reason, url, f"cannot be asked: {type(e).__name__} {e}"[:300]) from None
 

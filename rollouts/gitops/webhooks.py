@@ -1,7 +1,7 @@
 """Webhooks of Git hosts: who sent this, and which repository is it about?
 
 Decides whether a request is signed with one of our secrets, and reads from its payload the addresses of a
-repository. The payload is trusted for nothing more: it only makes us look at Git sooner. Pure; called by
+repository. Nobody is told whether we know that repository. The payload is trusted for nothing more: it only makes us look at Git sooner. Pure; called by
 `controller.applications.receiver`.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["identity", "is_signed", "repositories"]
+__all__ = ["bears_signature", "identity", "is_signed", "repositories"]
 
 # GitHub, Gitea, Gogs and Forgejo, Bitbucket Cloud and Data Center, and anybody else, in this order.
 _SIGNATURES = (
@@ -41,6 +41,11 @@ _ADDRESSES = (
 )
 
 
+def bears_signature(headers: Mapping[str, str]) -> bool:
+    """Whether it is worth reading the body."""
+    return any(headers.get(name) for name in (*_SIGNATURES, *_TOKENS))
+
+
 def is_signed(headers: Mapping[str, str], body: bytes, secrets: Iterable[bytes]) -> bool:
     """Whether one of the secrets made this request's signature, or is its token."""
     known = tuple(s for s in secrets if s)
@@ -53,14 +58,14 @@ def is_signed(headers: Mapping[str, str], body: bytes, secrets: Iterable[bytes])
     return False
 
 
-def repositories(body: bytes) -> frozenset[str]:
-    """Identities of the repository that a payload names; none where it names none."""
+def repositories(body: bytes) -> frozenset[str] | None:
+    """Identities of the repository that a payload names, if any; None for what is no JSON object."""
     try:
         payload = json.loads(body)
     except (ValueError, RecursionError):
-        return frozenset()
+        return None
     if not isinstance(payload, Mapping):
-        return frozenset()
+        return None
     holders = [payload[name] for name in _HOLDERS if isinstance(payload.get(name), Mapping)]
     found = (identity(url) for holder in (*holders, payload) for url in _addresses(holder))
     return frozenset(i for i in found if i)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +27,17 @@ from rollouts.errors import Conflict, NotFound, Rejected, RolloutsError, Transie
 _REQUEST_SECONDS = 30.0
 _ATTEMPTS = 3
 _JSON = "application/json"
+_SETTLING_SECONDS = 10.0
+"""An API server that has just started may refuse everybody: it has not read yet who may do what."""
+_NOT_READY = "not yet ready to handle request"
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 
 Object = dict[str, Any]
 
 OnRequest = Callable[[str, str], None]
+"""Told the method and the path of every request."""
 OnAnswer = Callable[[str, str, int], None]
 """Method, path and status of an answer."""
-"""Told the method and the path of every request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,11 @@ class Credentials:
 class Transport:
     """One connection pool to one API server."""
 
-    def __init__(self, api: Any) -> None:
+    def __init__(self, api: Any, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._api = api
+        self._monotonic = monotonic
+        self._is_away = False
+        self._back_at = float("-inf")
         self._host: str = api.configuration.host.rstrip("/")
         self._user_agent = f"rollouts/{__version__}"
         self.observers: list[OnRequest] = []
@@ -153,16 +160,31 @@ class Transport:
         except ssl.SSLCertVerificationError as e:
             raise Transient(f"{method} {path}: the API server's certificate is not trusted: {e}") from e
         except aiohttp.ClientConnectorError as e:
+            self._is_away = True
             problem = in_words(e.os_error)
             raise Transient(f"the API server {self._host} cannot be reached: {problem}") from e
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
+            self._is_away = self._is_away or isinstance(e, aiohttp.ServerDisconnectedError)
             raise Transient(f"{method} {path}: {type(e).__name__} {e}".rstrip()) from e
         response: aiohttp.ClientResponse = answer.response
+        if self._is_away:
+            self._is_away, self._back_at = False, self._monotonic()
         for listener in self.listeners:
             listener(method, path, response.status)
         if response.status >= 400:
-            raise await _failure(response)
+            raise await self._failure(response)
         return response
+
+    async def _failure(self, response: aiohttp.ClientResponse) -> Exception:
+        raw = await response.read()
+        try:
+            status = json.loads(raw)
+        except ValueError:
+            status = {"message": raw[:200].decode(errors="replace")}
+        if response.status == 403 and self._monotonic() < self._back_at + _SETTLING_SECONDS:
+            return Transient(f"{status.get('message')} (the API server has just come back)")
+        retry_after = response.headers.get("Retry-After", "")
+        return error_of(response.status, status, float(retry_after) if retry_after.isdigit() else None)
 
 
 async def open_transport(kubeconfig: str | None = None, context: str | None = None) -> Transport:
@@ -193,7 +215,7 @@ def error_of(code: int, status: Mapping[str, Any], retry_after: float | None = N
         return NotFound(message)
     if code in (409, 410) or (code == 422 and _is_precondition(status)):
         return Conflict(message)
-    if code in _RETRIED_STATUS and not _is_about_the_content(message):
+    if (code in _RETRIED_STATUS and not _is_about_the_content(message)) or _NOT_READY in message:
         return Transient(message, retry_after)
     return Rejected(message)
 
@@ -220,16 +242,6 @@ async def _read(response: aiohttp.ClientResponse) -> Object:
         return json.loads(await response.read())  # type: ignore[no-any-return]
     except (aiohttp.ClientError, TimeoutError) as e:
         raise Transient(f"the answer to {response.method} {response.url.path} broke off: {e}") from e
-
-
-async def _failure(response: aiohttp.ClientResponse) -> Exception:
-    raw = await response.read()
-    try:
-        status = json.loads(raw)
-    except ValueError:
-        status = {"message": raw[:200].decode(errors="replace")}
-    retry_after = response.headers.get("Retry-After", "")
-    return error_of(response.status, status, float(retry_after) if retry_after.isdigit() else None)
 
 
 def _is_precondition(status: Mapping[str, Any]) -> bool:

@@ -61,7 +61,7 @@ class Outward:
     now: Callable[[], datetime]
 
     async def reconcile(self, key: Key) -> Next:
-        problems = []
+        problems, waits = [], [0.0]
         for errand in self.errands:
             application = self._served(key)
             if application is None:
@@ -70,6 +70,7 @@ class Outward:
                 done = await errand.run(application)
             except SourceError as e:
                 problems.append(str(e))
+                waits.append(e.retry_after or 0.0)
                 done = errand.failed(application, str(e))
             except Transient as e:
                 problems.append(str(e))
@@ -77,7 +78,7 @@ class Outward:
             if done:
                 await self._write(application, done)
         if problems:
-            raise Transient("; ".join(problems))
+            raise Transient("; ".join(problems), retry_after=max(waits))
         return NOTHING_MORE
 
     def _served(self, key: Key) -> Application | None:

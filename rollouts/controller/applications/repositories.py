@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 _FIRST_RETRY_SECONDS = 5.0
 _LONGEST_RETRY_SECONDS = 300.0
 _JITTER = 0.1
+_BETWEEN_CALLS_SECONDS = 1.0
+"""A webhook that is sent again and again asks the host no more often than that."""
 
 Ring = Callable[[Key], None]
 _Place = tuple[Key, int]
@@ -62,6 +64,8 @@ class _Poll:
     remote: Remote
     followers: dict[_Place, _Follower] = field(default_factory=dict)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    next_call: float = 0.0
+    """When a webhook may make us look again, in time of the event loop."""
     failures: int = 0
     task: asyncio.Task[None] | None = None
 
@@ -144,7 +148,7 @@ class Repositories:
         """Look at these repositories now, as far as somebody follows them; how many that are."""
         found = [p for p in self._polls.values() if webhooks.identity(p.remote.key.url) in identities]
         for poll in found:
-            poll.wake.set()
+            _called(poll)
         return len(found)
 
     def mirror(self, remote: RemoteKey) -> Mirror:
@@ -259,6 +263,18 @@ class Repositories:
             if error.definite or poll.failures > 1 or is_new:
                 self._set(place, follower, failure=error)
             self._answered(place, follower, follower.token)
+
+
+def _called(poll: _Poll) -> None:
+    """Look at once, and for all calls that come soon after it once more."""
+    loop = asyncio.get_running_loop()
+    due, now = poll.next_call, loop.time()
+    if due <= now:
+        poll.wake.set()
+        poll.next_call = now + _BETWEEN_CALLS_SECONDS
+    elif due - now <= _BETWEEN_CALLS_SECONDS:
+        loop.call_at(due, poll.wake.set)
+        poll.next_call = due + _BETWEEN_CALLS_SECONDS
 
 
 def _position(follower: _Follower, found: Found, known: str, now: list[str], before: list[str]) -> Position:

@@ -1,8 +1,8 @@
 """The errand of reverts: a commit that restores the last good content, on the branch or as a pull request.
 
 Nothing is pushed that does not render to the last good set, and nothing over somebody's newer change: the branch
-must still hold the bad content, and moves forward only. Looks before it acts: what was pushed or proposed before a
-crash is found by its branch and its trailer.
+must still hold the bad content, and moves forward only. The status says that a revert is being made before it is,
+so that whoever comes after a crash looks for it, also where Git has gone on since: by its branch and its trailer.
 """
 
 from __future__ import annotations
@@ -26,19 +26,14 @@ from rollouts.gitops import naming, reverting, source
 from rollouts.gitops.actions import Event, EventType
 from rollouts.gitops.credentials import Credentials
 from rollouts.gitops.git import SourceError, shown
-from rollouts.gitops.reverting import Due
+from rollouts.gitops.hosts import Client
+from rollouts.gitops.reverting import Due, Known
 from rollouts.gitops.source import Mirror, RemoteRefs
 
 __all__ = ["Reverts"]
 
 _HEADS = "refs/heads/"
 _OURS = "refs/rollouts/reverts/"
-_REASONS = {
-    RevertState.COMMITTED: ApplicationReason.REVERT_COMMITTED,
-    RevertState.PROPOSED: ApplicationReason.REVERT_PROPOSED,
-    RevertState.NOT_NEEDED: ApplicationReason.REVERT_NOT_NEEDED,
-    RevertState.FAILED: ApplicationReason.REVERT_FAILED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +45,30 @@ class Reverts:
 
     async def run(self, application: Application) -> Done | None:
         asked = reverting.due(application)
-        if asked is None:
-            return None
-        return self._done(application, await self._reverted(application, asked))
+        if asked and not asked.is_noted:
+            return self._done(
+                application, self._record(asked, RevertState.PENDING)
+            )  # It rings: there is more.
+        if asked:
+            return self._done(application, await self._reverted(application, asked))
+        if left := reverting.begun(application):
+            return self._done(application, await self._sought(application, left))
+        return None
 
     def failed(self, application: Application, problem: str) -> Done:
-        asked = reverting.due(application)
+        asked = reverting.due(application) or reverting.begun(application)
         assert asked is not None
-        known = next((r for r in application.status.reverts if r.digest == asked.entry.digest), None)
+        known = next((r for r in application.status.reverts if r.digest == asked.digest), None)
         if known and known.message == problem:
             return Done(application.status)  # Told already.
         return self._done(application, self._record(asked, RevertState.FAILED, message=problem))
 
     async def _reverted(self, application: Application, asked: Due) -> RevertRecord:
         spec = application.spec.rollback
-        secret = spec.secret_ref.name if spec.secret_ref else ""
-        credentials = await self.hosting.credentials(application, asked.source, secret)
+        credentials = await self._credentials(application, asked)
         mirror = self.repositories.mirror(remote_key(application, asked.source))
-        refs = await self._refs(mirror, asked, credentials)
-        head = refs.commits.get(_HEADS + asked.base)
-        if head is None:
-            raise _refused(f"{shown(mirror.url)} has no branch {asked.base}; set spec.rollback.branch")
         places = self._places(application)
-        await mirror.fetch({_HEADS + asked.base: head}, credentials)
+        refs, head = await self._fetched(mirror, asked, credentials)
         for commit in (asked.bad_commit, asked.good_commit):
             await mirror.fetch({"": commit}, credentials)
         if found := await self._not_needed(mirror, asked, head, places):
@@ -84,14 +80,40 @@ class Reverts:
         pushed = refs.commits.get(_HEADS + asked.branch)
         if pushed is None:
             await mirror.push(commit, _HEADS + asked.branch, credentials)
-        url = await self._proposed(application, asked, secret)
+        url = await self._proposal(application, asked) or await self._propose(application, asked)
         commit = pushed or commit
         return self._record(asked, RevertState.PROPOSED, commit=commit, branch=asked.branch, url=url)
 
-    async def _refs(self, mirror: Mirror, asked: Due, credentials: Credentials | None) -> RemoteRefs:
-        outside, names = self.hosting.outside, (_HEADS + asked.base, _HEADS + asked.branch)
+    async def _sought(self, application: Application, left: Known) -> RevertRecord:
+        """What became of a revert whose end was not noted. Git has gone on: none is made any more."""
+        credentials = await self._credentials(application, left)
+        mirror = self.repositories.mirror(remote_key(application, left.source))
+        refs, head = await self._fetched(mirror, left, credentials)
+        if commit := await mirror.saying(reverting.trailer(left), head, left.bad_commit):
+            return self._record(left, RevertState.COMMITTED, commit=commit, branch=left.base)
+        proposes = application.spec.rollback.revert is Revert.PULL_REQUEST
+        pushed = refs.commits.get(_HEADS + left.branch, "")
+        if proposes and pushed and (url := await self._proposal(application, left)):
+            return self._record(left, RevertState.PROPOSED, commit=pushed, branch=left.branch, url=url)
+        return self._record(left, RevertState.NOT_NEEDED, message=_moved_on(left, head))
+
+    async def _credentials(self, application: Application, asked: Known) -> Credentials | None:
+        return await self.hosting.credentials(application, asked.source, _secret(application))
+
+    async def _fetched(
+        self, mirror: Mirror, asked: Known, credentials: Credentials | None
+    ) -> tuple[RemoteRefs, str]:
+        """What the remote says of the branches, and the head of the one that is put right, which is here then."""
+        outside, base = self.hosting.outside, _HEADS + asked.base
         async with outside.host(mirror.url):
-            return await source.remote_refs(outside.git, mirror.url, names, credentials)
+            refs = await source.remote_refs(
+                outside.git, mirror.url, (base, _HEADS + asked.branch), credentials
+            )
+        head = refs.commits.get(base)
+        if head is None:
+            raise _refused(f"{shown(mirror.url)} has no branch {asked.base}; set spec.rollback.branch")
+        await mirror.fetch({base: head}, credentials)
+        return refs, head
 
     def _places(self, application: Application) -> tuple[str, ...]:
         metadata = application.metadata
@@ -108,14 +130,13 @@ class Reverts:
         ids = await mirror.ids([(commit, place) for commit in commits for place in places])
         n = len(places)
         now, bad, good = ids[:n], ids[n : 2 * n], ids[2 * n :]
-        if now == good and reverting.is_ours(await mirror.content(head), asked):
-            return self._record(asked, RevertState.COMMITTED, commit=head, branch=asked.base)
+        if commit := await mirror.saying(reverting.trailer(asked), head, asked.bad_commit):
+            return self._record(asked, RevertState.COMMITTED, commit=commit, branch=asked.base)
         if bad == good:
             message = f"{asked.bad} holds the same files as {asked.good}: what changed came from the cluster"
             return self._record(asked, RevertState.NOT_NEEDED, message=message)
         if now != bad:
-            message = f"{asked.base} has moved on to {head[:12]}, which holds something else"
-            return self._record(asked, RevertState.NOT_NEEDED, message=message)
+            return self._record(asked, RevertState.NOT_NEEDED, message=_moved_on(asked, head))
         return None
 
     async def _commit(
@@ -135,21 +156,27 @@ class Reverts:
             )
         return commit
 
-    async def _proposed(self, application: Application, asked: Due, secret: str) -> str:
-        """The pull request; the one that is there already, open or not, is it."""
+    async def _proposal(self, application: Application, asked: Known) -> str:
+        """The pull request that is there already, open or not; empty where there is none."""
+        client = await self._client(application, asked)
+        known = await client.ask(client.host.pull_requests(client.place.repository, asked.branch, asked.base))
+        return client.host.found(known, asked.branch, asked.base)
+
+    async def _propose(self, application: Application, asked: Due) -> str:
+        client = await self._client(application, asked)
+        title, text = reverting.title(asked), reverting.text(asked)
+        request = client.host.propose(client.place.repository, asked.branch, asked.base, title, text)
+        return client.host.address(await client.ask(request))
+
+    async def _client(self, application: Application, asked: Known) -> Client:
         spec = application.spec.rollback
         assert spec.provider is not None
-        client = await self.hosting.client(application, asked.source, spec.provider, spec.url, secret)
-        host, repository = client.host, client.place.repository
-        known = await client.ask(host.pull_requests(repository, asked.branch, asked.base))
-        if url := host.found(known, asked.branch, asked.base):
-            return url
-        title, text = reverting.title(asked), reverting.text(asked)
-        return host.address(await client.ask(host.propose(repository, asked.branch, asked.base, title, text)))
+        secret = _secret(application)
+        return await self.hosting.client(application, asked.source, spec.provider, spec.url, secret)
 
     def _record(
         self,
-        asked: Due,
+        asked: Known,
         state: RevertState,
         *,
         commit: str = "",
@@ -158,27 +185,38 @@ class Reverts:
         message: str = "",
     ) -> RevertRecord:
         at = parse.stamp(self.now())
-        return RevertRecord(asked.entry.digest, asked.bad, state, at, commit, branch, url, message)
+        return RevertRecord(asked.digest, asked.bad, state, at, commit, branch, url, message)
 
     def _done(self, application: Application, record: RevertRecord) -> Done:
         status = application.status
-        trouble = record.state is RevertState.FAILED
-        event = Event(
-            _REASONS[record.state], _told(record), EventType.WARNING if trouble else EventType.NORMAL
-        )
-        return Done(replace(status, reverts=reverting.added(status.reverts, record)), (event,))
+        return Done(replace(status, reverts=reverting.added(status.reverts, record)), _events(record))
 
 
-def _told(record: RevertRecord) -> str:
+def _events(record: RevertRecord) -> tuple[Event, ...]:
     match record.state:
+        case RevertState.PENDING:
+            return ()
         case RevertState.COMMITTED:
-            return f"{record.revision} is reverted on {record.branch} by {record.commit}"
+            told = f"{record.revision} is reverted on {record.branch} by {record.commit}"
+            return (Event(ApplicationReason.REVERT_COMMITTED, told),)
         case RevertState.PROPOSED:
-            return f"a revert of {record.revision} is proposed: {record.url or record.branch}"
+            told = f"a revert of {record.revision} is proposed: {record.url or record.branch}"
+            return (Event(ApplicationReason.REVERT_PROPOSED, told),)
         case RevertState.NOT_NEEDED:
-            return f"{record.revision} is not reverted in Git: {record.message}"
+            told = f"{record.revision} is not reverted in Git: {record.message}"
+            return (Event(ApplicationReason.REVERT_NOT_NEEDED, told),)
         case RevertState.FAILED:
-            return f"{record.revision} could not be reverted in Git: {record.message}; it is tried again"
+            told = f"{record.revision} could not be reverted in Git: {record.message}; it is tried again"
+            return (Event(ApplicationReason.REVERT_FAILED, told, EventType.WARNING),)
+
+
+def _secret(application: Application) -> str:
+    found = application.spec.rollback.secret_ref
+    return found.name if found else ""
+
+
+def _moved_on(asked: Known, head: str) -> str:
+    return f"{asked.base} has moved on to {head[:12]}, which holds something else"
 
 
 def _refused(message: str) -> SourceError:

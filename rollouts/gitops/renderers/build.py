@@ -139,9 +139,11 @@ async def _texts(
         return await _plain(confined, files, found.path, source.directory, given)
     wanted = await files.below((found.path, *found.beside))
     single = [name for name in found.beside if name not in wanted]
+    await _check_no_links(files, single)
     wanted |= {name: File("100644", text) for name, text in (await files.read(single)).items()}
     _check_all_here(wanted)
-    wanted = await _open(confined, wanted, given)
+    closed, wanted = wanted, await _open(confined, wanted, given)
+    _check_were_open(closed, wanted)
     if found.type is SourceType.KUSTOMIZE:
         options = source.kustomize or KustomizeSource()
         return {f"kustomize build {found.path}": await kustomize.build(confined, wanted, found.path, options)}
@@ -182,6 +184,22 @@ def _check_all_here(files: Mapping[str, File]) -> None:
     for path, found in files.items():
         if path.endswith(_READ):
             render.check_is_here(path, found.content)
+
+
+async def _check_no_links(files: CommitFiles, names: Iterable[str]) -> None:
+    """A single file is not laid out with what it would lead to."""
+    for name in names:
+        directory, _, base = name.rpartition("/")
+        entries = await files.entries(directory or ".", recurse=False)
+        if any(e.path == base and e.mode == commit.LINK for e, _ in entries):
+            raise RenderError(f"{name}: is a symbolic link; name the file that it leads to")
+
+
+def _check_were_open(closed: Mapping[str, File], opened: Mapping[str, File]) -> None:
+    """What says where a build reads was looked at before anything was decrypted."""
+    for name in (n for n in closed if posixpath.basename(n) in (*helm.DECLARING, *kustomize.FILE_NAMES)):
+        if closed[name].content != opened[name].content:
+            raise RenderError(f"{name}: must not be encrypted, since it says what is read")
 
 
 def _as_files(texts: Mapping[str, bytes]) -> dict[str, File]:

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rollouts.api.application_status import ApplicationReason
-from rollouts.gitops.commit import File
+from rollouts.gitops.commit import LINK, File
 from rollouts.gitops.git import SourceError
 from rollouts.gitops.render import RenderError
+from rollouts.gitops.renderers.confined import ProgramFailed
 
 __all__ = ["Checkout", "checked_out"]
-
-_LINK = "120000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,11 @@ async def checked_out(files: Mapping[str, File]) -> AsyncIterator[Checkout]:
             await asyncio.to_thread(_write, checkout, files)
         except OSError as e:
             raise _no_room(e) from None
-        yield checkout
+        try:
+            yield checkout
+        except ProgramFailed as e:
+            # Where it was laid out for a moment is different each time, and means nothing to anybody.
+            raise ProgramFailed(str(e).replace(f"{checkout.root}/", "").replace(str(base), "…")) from None
     finally:
         await asyncio.to_thread(shutil.rmtree, base, True)  # noqa: FBT003
 
@@ -61,7 +64,7 @@ def _no_room(error: OSError) -> SourceError:
 def _write(checkout: Checkout, files: Mapping[str, File]) -> None:
     checkout.home.mkdir()
     checkout.root.mkdir()
-    links = {path: f for path, f in files.items() if f.mode == _LINK}
+    links = {path: f for path, f in files.items() if f.mode == LINK}
     # Links come last: no file is ever written through one.
     for path, found in files.items():
         if path not in links:

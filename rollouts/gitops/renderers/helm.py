@@ -1,7 +1,7 @@
 """A chart of a commit -> the text of its objects, by the real helm, as `helm template` (as Argo CD does).
 
 Decides which directories and files a chart needs (local dependencies, values files), and how the options
-become arguments. Nothing is installed, no release exists, nothing is looked up in the cluster, and what a
+become arguments, none of which may be read as another option or name another file. Nothing is installed, no release exists, nothing is looked up in the cluster, and what a
 chart would download has to be in its directory charts/.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,13 +23,27 @@ from rollouts.gitops.render import RenderError
 from rollouts.gitops.renderers.checkout import Checkout, checked_out
 from rollouts.gitops.renderers.confined import Confined
 
-__all__ = ["CHART", "REF", "Release", "by_ref", "by_template", "directories", "template", "value_files"]
+__all__ = [
+    "CHART",
+    "DECLARING",
+    "REF",
+    "Release",
+    "by_ref",
+    "by_template",
+    "directories",
+    "template",
+    "value_files",
+]
 
 CHART = "Chart.yaml"
+DECLARING = (CHART, "Chart.lock", "requirements.yaml", "requirements.lock")
+"""Where helm reads what a chart depends on: of two, it may believe either."""
 
 _SOURCE = re.compile(rb"^# Source: (.+)$", re.MULTILINE)
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 _LOCAL = "file://"
+_FILE_PARAMETER = re.compile(r"(?:[^\\=,]|\\.)+")
+"""helm's --set-file takes `a=file,b=file`: a name that holds these signs would name files of its own."""
 _MAX_DEPENDENCIES = 50
 REF = "$"
 """Begins the name of a values file of another source: `$values/prod.yaml` (argo-cd)."""
@@ -93,15 +108,9 @@ async def template(
     """The objects of the chart at `path`. Raises `RenderError`, `ProgramFailed`."""
     async with checked_out(files) as checkout:
         chart = checkout.root / path
-        for sub in _dependencies(_chart(path, files)):
-            if str(sub.get("repository", "")).startswith(_LOCAL):
-                await confined.run(
-                    "helm",
-                    ["dependency", "build", "--skip-refresh", "."],
-                    directory=chart,
-                    home=checkout.home,
-                )
-                break
+        if _beside(path, {name: found.content for name, found in files.items()}):
+            build = ["dependency", "build", "--skip-refresh", "."]
+            await confined.run("helm", build, directory=chart, home=checkout.home)
         arguments = _arguments(checkout, files, path, options, release)
         return await confined.run("helm", arguments, directory=chart, home=checkout.home)
 
@@ -120,7 +129,7 @@ def by_template(output: bytes) -> dict[str, bytes]:
 def _arguments(
     checkout: Checkout, files: Mapping[str, File], path: str, options: HelmSource, release: Release
 ) -> list[str]:
-    arguments = ["template", release.name, ".", "--namespace", release.namespace]
+    arguments = ["template", "--namespace", release.namespace]
     arguments += ["--skip-crds" if options.skip_crds else "--include-crds", "--skip-tests"]
     if options.skip_schema_validation:
         arguments.append("--skip-schema-validation")
@@ -133,21 +142,25 @@ def _arguments(
     for parameter in options.parameters:
         flag = "--set-string" if parameter.force_string else "--set"
         arguments += [flag, f"{parameter.name}={_escaped(parameter.value)}"]
-    return [*arguments, *_file_parameters(checkout, files, path, options)]
+    return [*arguments, *_file_parameters(checkout, files, path, options), "--", release.name, "."]
 
 
 def _values_files(
     checkout: Checkout, files: Mapping[str, File], path: str, options: HelmSource, release: Release
 ) -> list[Path]:
-    """Weakest first: files of the repository, values from the cluster, the Application's own."""
+    """Weakest first: files of the repository, values from the cluster, the Application's own.
+
+    All under names of ours: helm takes a comma for the beginning of another file.
+    """
     found = []
     for i, name in enumerate(value_files(path, options)):
+        place = checkout.home / f"file-{i}.yaml"
         if name in release.outside:
-            place = checkout.home / f"file-{i}.yaml"
             place.write_bytes(release.outside[name])
             found.append(place)
         elif name in files:
-            found.append(checkout.root / name)
+            _copy(checkout.root / name, place)
+            found.append(place)
         elif not options.ignore_missing_value_files:
             raise RenderError(f"helm.valueFiles: {name}: is not in the commit")
     for i, text in enumerate(_values(options, release)):
@@ -161,12 +174,24 @@ def _file_parameters(
     checkout: Checkout, files: Mapping[str, File], path: str, options: HelmSource
 ) -> list[str]:
     arguments = []
-    for parameter in options.file_parameters:
-        place = inside(path, parameter.path)
-        if place not in files:
-            raise RenderError(f"helm.fileParameters: {place}: is not in the commit")
-        arguments += ["--set-file", f"{parameter.name}={checkout.root / place}"]
+    for i, parameter in enumerate(options.file_parameters):
+        if not _FILE_PARAMETER.fullmatch(parameter.name):
+            problem = "must not hold = or , (write a comma of a key as \\,)"
+            raise RenderError(f"helm.fileParameters: {parameter.name}: {problem}")
+        name = inside(path, parameter.path)
+        if name not in files:
+            raise RenderError(f"helm.fileParameters: {name}: is not in the commit")
+        place = checkout.home / f"parameter-{i}"
+        _copy(checkout.root / name, place)
+        arguments += ["--set-file", f"{parameter.name}={place}"]
     return arguments
+
+
+def _copy(file: Path, place: Path) -> None:
+    try:
+        shutil.copyfile(file, place)
+    except (FileNotFoundError, IsADirectoryError):
+        raise RenderError(f"{file.name}: is a symbolic link to no file") from None
 
 
 def _values(options: HelmSource, release: Release) -> Sequence[str]:
@@ -182,21 +207,39 @@ def _escaped(value: str) -> str:
 
 
 async def _local_dependencies(files: CommitFiles, directory: str) -> list[str]:
-    name = posixpath.normpath(posixpath.join(directory, CHART))
-    found = await files.read([name])
-    if name not in found:
+    names = [posixpath.normpath(posixpath.join(directory, n)) for n in DECLARING]
+    found = await files.read(names)
+    if names[0] not in found:
         raise RenderError(f"{directory}: holds no {CHART}")
-    repositories = [str(d.get("repository", "")) for d in _dependencies(_parsed(name, found[name]))]
-    return [inside(directory, r.removeprefix(_LOCAL)) for r in repositories if r.startswith(_LOCAL)]
+    return _beside(directory, found)
 
 
-def _chart(path: str, files: Mapping[str, File]) -> Mapping[str, Any]:
-    name = posixpath.normpath(posixpath.join(path, CHART))
-    return _parsed(name, files[name].content)
+def _beside(directory: str, files: Mapping[str, bytes]) -> list[str]:
+    """The charts of the repository that the one in `directory` depends on by `file://`."""
+    found = []
+    for name in (posixpath.normpath(posixpath.join(directory, n)) for n in DECLARING):
+        for entry in _dependencies(_parsed(name, files[name])) if name in files else ():
+            repository = str(entry.get("repository", ""))
+            if repository.startswith(_LOCAL):
+                found.append(_neighbour(directory, name, repository))
+    return found
+
+
+def _neighbour(directory: str, name: str, repository: str) -> str:
+    relative = repository.removeprefix(_LOCAL)
+    try:
+        if not relative.startswith("/"):
+            return inside(directory, relative)
+    except RenderError:
+        pass
+    raise RenderError(
+        f"{name}: repository {repository}: must lead to a chart of the repository, as file://../common"
+    )
 
 
 def _dependencies(chart: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [d for d in chart.get("dependencies") or () if isinstance(d, Mapping)]
+    entries = chart.get("dependencies")
+    return [d for d in entries if isinstance(d, Mapping)] if isinstance(entries, list) else []
 
 
 def _parsed(name: str, text: bytes) -> Mapping[str, Any]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rollouts.api.parse import dump
 from rollouts.api.rendering import KustomizeSource
 from rollouts.gitops import documents
-from rollouts.gitops.commit import CommitFiles, File, inside, outermost
+from rollouts.gitops.commit import LINK, CommitFiles, File, inside, outermost
 from rollouts.gitops.render import RenderError
 from rollouts.gitops.renderers.checkout import checked_out
 from rollouts.gitops.renderers.confined import Confined
@@ -29,7 +29,12 @@ _REFERRING = ("resources", "bases", "components", "generators", "transformers", 
 _REMOTE = re.compile(
     r"^[A-Za-z][A-Za-z0-9+.-]*::?//|^git@|^git::|^(?:www\.)?github\.com[/:]|\?ref=|//.*\.git"
 )
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_FILES = ("configurations", "crds", "patchesStrategicMerge")
+_WITH_PATH = ("patches", "patchesJson6902", "replacements")
+_GENERATORS = ("configMapGenerator", "secretGenerator")
 _MAX_DIRECTORIES = 200
+_MAX_LINKS = 10
 _IMAGE = re.compile(r"^(?P<name>[^=]+?)(?:=(?P<new>.+))?$")
 
 
@@ -46,6 +51,9 @@ async def directories(files: CommitFiles, path: str, options: KustomizeSource) -
             raise RenderError(f"{path} refers to more than {_MAX_DIRECTORIES} directories")
         name, kustomization = await _kustomization(files, directory)
         referred = [(field, entry) for field in _REFERRING for entry in _entries(kustomization, field, name)]
+        for field, file in _files_of(kustomization):
+            if _WEB.match(file):
+                raise _elsewhere(name, field, file)
         left += await _local(files, directory, name, referred)
     return (path, *outermost(d for d in seen if d != path))
 
@@ -154,6 +162,31 @@ def _entries(kustomization: Mapping[str, Any], field: str, name: str) -> list[st
     return [e for e in entries if "\n" not in e]
 
 
+def _files_of(kustomization: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Single files that a build reads, by field; that they lie in the checkout is seen to by kustomize."""
+    for field in _FILES:
+        yield from ((field, str(file)) for file in _listed(kustomization.get(field)))
+    described = [("openapi", kustomization.get("openapi"))]
+    described += [(field, e) for field in _WITH_PATH for e in _listed(kustomization.get(field))]
+    yield from ((field, str(e.get("path", ""))) for field, e in described if isinstance(e, Mapping))
+    for field in _GENERATORS:
+        for entry in _listed(kustomization.get(field)):
+            if isinstance(entry, Mapping):
+                named = [*_listed(entry.get("files")), *_listed(entry.get("envs")), entry.get("env", "")]
+                yield from ((field, str(file).rpartition("=")[2]) for file in named)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _elsewhere(name: str, field: str, entry: str) -> RenderError:
+    return RenderError(
+        f"{name}: {field}: {entry}: is somewhere else, and nothing is fetched while rendering; "
+        "copy it into the repository, or make it a source of its own"
+    )
+
+
 async def _local(
     files: CommitFiles, directory: str, name: str, referred: Sequence[tuple[str, str]]
 ) -> list[str]:
@@ -161,15 +194,35 @@ async def _local(
     places = {}
     for field, entry in referred:
         if _REMOTE.search(entry):
-            raise RenderError(
-                f"{name}: {field}: {entry}: is somewhere else, and nothing is fetched while rendering; "
-                "copy it into the repository, or make it a source of its own"
-            )
+            raise _elsewhere(name, field, entry)
         places[field, entry] = inside(directory, entry)
-    trees = await files.trees(places.values())
+    trees = set(await files.trees(places.values()))
     missing = {k: p for k, p in places.items() if p not in trees}
     existing = await files.read(missing.values())
+    linked = []
     for (field, entry), place in missing.items():
         if place not in existing:
             raise RenderError(f"{name}: {field}: {entry}: is not in the commit")
-    return [p for p in places.values() if p in trees]
+        linked += await _linked_directory(files, place)
+    return [*(p for p in places.values() if p in trees), *linked]
+
+
+async def _linked_directory(files: CommitFiles, place: str) -> list[str]:
+    """The directory that a symbolic link leads to, if it is one: what is built there is looked at, too."""
+    at = place
+    for _ in range(_MAX_LINKS):
+        directory, _, base = at.rpartition("/")
+        entries = await files.entries(directory or ".", recurse=False)
+        if not any(e.path == base and e.mode == LINK for e, _ in entries):
+            return []
+        target = (await files.read([at]))[at].decode(errors="replace")
+        if target.startswith("/"):
+            return []  # It leads out, and nothing is laid out with it.
+        at = inside(directory, target)
+        if at in await files.trees([at]):
+            return [at]
+        if at not in await files.read([at]):
+            break
+    raise RenderError(
+        f"{place}: is a symbolic link that leads to nothing in the commit, or through other links"
+    )

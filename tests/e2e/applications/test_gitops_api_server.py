@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,8 @@ async def test_a_sync_goes_on_where_the_api_server_has_left_it(
     first = checkout.push({f"{name}.yaml": config_map(name, color="blue") for name in names})
     await app.create(repository.file_url)
 
-    # An API server that starts refuses everybody whose rights it has not read yet: not what this is about.
-    administrator = replace(app.bench, kubeconfig=cluster.kubeconfig)
-    async with administrator.controller(git_cache_dir=tmp_path / "git") as requests:
+    # With the chart's rights: an API server that starts refuses everybody whose rights it has not read yet.
+    async with app.bench.controller(git_cache_dir=tmp_path / "git") as requests:
         await app.runs(first)
         seen = len(requests.seen)
 

@@ -22,7 +22,7 @@ from rollouts.controller.applications.remotes import Outside
 from rollouts.controller.applications.repositories import Repositories
 from rollouts.controller.applications.submodules import Submodules, absolute
 from rollouts.controller.cache import Key
-from rollouts.gitops import credentials
+from rollouts.gitops import credentials, webhooks
 from rollouts.gitops.commit import CommitFiles
 from rollouts.gitops.credentials import Credentials
 from rollouts.gitops.git import Git, SourceError
@@ -108,6 +108,32 @@ def api(answer: Callable[[httpx.Request], httpx.Response]) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
     server.server_close()
+
+
+async def test_a_webhook_that_is_sent_again_and_again_asks_its_own_host_once_a_second(world: World) -> None:
+    loop = asyncio.get_running_loop()
+    commit = world.host.repository("shop", a="1")
+    async with git_host.line_to(world.host) as line:
+        repository = RemoteKey(f"{line.url}/shop.git", "team", "git")
+        world.follow(repository)
+        await world.until(lambda s: s.positions)
+        mine, others = webhooks.identity(repository.url), webhooks.identity(f"{line.url}/bank.git")
+        first, began = len(line.connections), loop.time()
+
+        known = [world.repositories.look(frozenset({others})) for _ in range(3)]
+        before = len(line.connections)
+        for _ in range(200):
+            known.append(world.repositories.look(frozenset({mine, others})))
+            await asyncio.to_thread(git_host.git, world.host.root / "shop.git", "rev-parse", "HEAD")
+
+        looks = (len(line.connections) - first) / first
+        assert looks <= loop.time() - began + 2
+        assert (known, before) == ([0] * 3 + [1] * 200, first)
+        pushed = world.host.repository("shop", a="2")
+        world.repositories.look(frozenset({mine}))
+        found = await world.until(lambda s: s.positions and s.positions[0].commit != commit)
+
+    assert found.positions[0].commit == pushed
 
 
 async def test_a_changed_secret_is_noticed_with_a_refresh(world: World) -> None:
