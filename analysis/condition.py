@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from analysis.errors import ConditionError
-from analysis.language import parser, values
+from analysis.language import kinds, parser, values
 from analysis.language.evaluation import Run, Scope
 from analysis.language.syntax import Array, Binary, Literal, MapLiteral, Node, Unary
 from analysis.model import Phase
@@ -60,11 +60,17 @@ def _never_bool(tree: Node) -> bool:
 
 def evaluate(expression: str, result: object) -> bool:
     """Whether the condition holds for the measured value; ConditionError if that has no answer."""
-    tree = _parsed(expression)
-    found = Run(expression).value(tree, Scope({"result": result}))
+    found = value(expression, result)
     if isinstance(found, bool):
         return found
     raise ConditionError(expression, f"a condition must be true or false, got {values.described(found)}", 0)
+
+
+def value(expression: str, result: object) -> object:
+    """What an expression gives for the measured value; ConditionError if that has no answer."""
+    tree = _parsed(expression)
+    run = Run(expression, mistyped=kinds.mistyped(tree, result))
+    return run.value(tree, Scope({"result": result}))
 
 
 def evaluate_result(result: object, success: str | None, failure: str | None) -> Outcome:

@@ -17,10 +17,12 @@ from analysis.language.values import Budget, Fault
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What names and `#` stand for at one place."""
+    """What names, `#`, `#index` and `#acc` stand for at one place."""
 
     names: Mapping[str, object]
     element: object = None
+    index: int = 0
+    accumulated: object = None
 
 
 class Evaluable(Protocol):
@@ -35,11 +37,17 @@ class Evaluable(Protocol):
 
 
 class Run:
-    """One evaluation of one expression."""
+    """One evaluation of one expression; `mistyped` are the comparisons that can never hold (`kinds`)."""
 
-    def __init__(self, expression: str, functions: Mapping[str, Function] = FUNCTIONS) -> None:
+    def __init__(
+        self,
+        expression: str,
+        functions: Mapping[str, Function] = FUNCTIONS,
+        mistyped: frozenset[int] = frozenset(),
+    ) -> None:
         self._expression = expression
         self.functions = functions
+        self.mistyped = mistyped
         self.budget = Budget()
 
     def value(self, node: Evaluable, scope: Scope) -> object:

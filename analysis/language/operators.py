@@ -93,13 +93,17 @@ def power(base: float, exponent: float) -> float:
 
 
 def _equality(operator: str, left: object, right: object, budget: Budget) -> bool:
-    """Equality of two values of one type; comparing with nil is always allowed."""
+    """Equality; values of two types are unequal."""
+    return values.equal(left, right, budget) is (operator == "==")
+
+
+def comparable(operator: str, left: object, right: object) -> None:
+    """A Fault for values of two types; with nil, everything can be compared."""
     a, b = values.kind(left), values.kind(right)
     if a != b and "nil" not in {a, b}:
         raise Fault(
             f"operator {operator} cannot compare {values.described(left)} with {values.described(right)}"
         )
-    return values.equal(left, right, budget) is (operator == "==")
 
 
 def _order(operator: str, left: object, right: object, _: Budget) -> bool:
@@ -131,7 +135,7 @@ def _membership(_: str, value: object, container: object, budget: Budget) -> boo
     if isinstance(container, list | tuple):
         return any(values.equal(value, item, budget) for item in container)
     if isinstance(container, Mapping):
-        return isinstance(value, str) and value in container
+        return values.is_key(value) and value in container
     remedy = '; for strings write "abc" contains "b"' if isinstance(container, str) else ""
     raise Fault(f"operator in needs a list or a map, got {values.described(container)}{remedy}")
 
@@ -184,7 +188,7 @@ def member(subject: object, name: str) -> object:
 def indexed(subject: object, key: object) -> object:
     """An item of a list (negative counts from the end) or the value under a key of a map."""
     if isinstance(subject, Mapping):
-        return subject.get(values.text(key, "the key of a map"))
+        return _under(subject, key)
     if not isinstance(subject, list | tuple):
         raise Fault(f"{values.described(subject)} cannot be indexed")
     index = values.integer(key, "an index")
@@ -193,6 +197,13 @@ def indexed(subject: object, key: object) -> object:
     if not subject:
         raise Fault(f"index {index} of an empty list")
     raise Fault(f"index {index} is out of range: the list has {len(subject)} items")
+
+
+def _under(subject: Mapping[object, object], key: object) -> object:
+    """The value under a key; a key that is no string needs a map that has such keys, as groupBy gives."""
+    if isinstance(key, str) or all(isinstance(known, str) for known in subject):
+        return subject.get(values.text(key, "the key of a map"))
+    return subject.get(values.key(key, "a map"))
 
 
 def sliced(subject: object, start: object, stop: object) -> Sequence[object]:

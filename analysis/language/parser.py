@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -38,6 +39,7 @@ from analysis.language.syntax import (
     Name,
     Node,
     Pointer,
+    Sequence,
     Slice,
     Unary,
 )
@@ -46,8 +48,9 @@ MAX_LENGTH = 4096
 MAX_DEPTH = 64
 _RELATIONS = {"<", "<=", ">", ">="}
 _LITERAL_NAMES: Mapping[str, bool | None] = {"true": True, "false": False, "nil": None}
+_POINTERS = {"", "acc", "index"}
 _NAMED_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-3][0-7]{2}|.)", re.DOTALL)
 
 
 class _Wrong(Exception):
@@ -109,6 +112,8 @@ def _unescaped(token: Token) -> str:
             return _character(_at(token) + match.start() + 1, int(code[1:], 16))
         if code in "\\\"'":
             return code
+        if len(code) == 3:
+            return chr(int(code, 8))
         if code in _NAMED_ESCAPES:
             return _NAMED_ESCAPES[code]
         raise _Wrong(_at(token) + match.start() + 1, f"unknown escape \\{code}")
@@ -131,6 +136,8 @@ def _number(token: Token) -> Literal:
             value = float(digits) if set(digits) & {".", "e"} else int(digits)
     except ValueError:
         raise _Wrong(_at(token), f"{token} is not a number") from None
+    if value == math.inf:
+        raise _Wrong(_at(token), f"{values.show(str(token))} is out of range")
     if value > values.MAX_INTEGER and isinstance(value, int):
         raise _Wrong(_at(token), f"{values.show(str(token))} does not fit in a 64-bit integer")
     return Literal(_at(token), value)
@@ -152,6 +159,19 @@ class _Builder(Transformer[Token, Node]):
         if name in {*FUNCTIONS, *PREDICATES, *_LITERAL_NAMES, "result"}:
             raise _Wrong(_at(name), f"{name} has a meaning already and cannot be declared")
         return Let(_at(name), str(name), value, body)
+
+    def sequence(self, first: Node, second: Node | None) -> Node:
+        if second is None:
+            return first
+        if isinstance(first, Let):  # what is declared holds for the rest
+            return replace(first, body=self.sequence(first.body, second))
+        return Sequence(first.at, first, second)
+
+    def otherwise(self, test: Node, otherwise: Node) -> Node:
+        return Conditional(test.at, test, test, otherwise)
+
+    def branches(self, test: Node, then: Node, otherwise: Node) -> Node:
+        return Conditional(test.at, test, then, otherwise)
 
     def conditional(self, test: Node, then: Node, otherwise: Node) -> Node:
         return Conditional(test.at, test, then, otherwise)
@@ -198,7 +218,7 @@ class _Builder(Transformer[Token, Node]):
         return Literal(_at(token), _unescaped(token))
 
     def raw_string(self, token: Token) -> Node:
-        return Literal(_at(token), str(token[1:-1]))
+        return Literal(_at(token), token[1:-1].replace("``", "`"))
 
     def key_text(self, token: Token) -> Node:
         return Literal(_at(token), str(token))
@@ -209,7 +229,9 @@ class _Builder(Transformer[Token, Node]):
         return Name(_at(token), str(token))
 
     def pointer(self, token: Token) -> Node:
-        return Pointer(_at(token))
+        if token[1:] not in _POINTERS:
+            raise _Wrong(_at(token), f"unknown pointer {token}; there are #, #index and, in reduce, #acc")
+        return Pointer(_at(token), token[1:])
 
     def pointer_member(self, dot: Token, name: Token) -> Node:
         return Member(_at(name), Pointer(_at(dot)), str(name), optional=False)
@@ -296,16 +318,16 @@ def _with_first(parent: Node, first: Node) -> Node:
 
 
 class _Place(NamedTuple):
-    """Where a node stands: how deep, which names it may use, whether `#` means something."""
+    """Where a node stands: how deep, which names it may use, in the closure of which function."""
 
     node: Node
     depth: int
     names: frozenset[str]
-    in_closure: bool
+    closure_of: str = ""
 
 
 def _check(tree: Node, names: frozenset[str], functions: Mapping[str, Function]) -> None:
-    pending = [_Place(tree, 1, names, in_closure=False)]
+    pending = [_Place(tree, 1, names)]
     while pending:
         place = pending.pop()
         if place.depth > MAX_DEPTH:
@@ -318,8 +340,10 @@ def _check_node(place: _Place, functions: Mapping[str, Function]) -> None:
     match place.node:
         case Name(at=at, name=name) if name not in place.names:
             raise _Wrong(at, f"unknown name {name}{_similar(name, place.names)}")
-        case Pointer(at=at) if not place.in_closure:
+        case Pointer(at=at) if not place.closure_of:
             raise _Wrong(at, "# has a meaning only in a closure, such as all(result, # > 1)")
+        case Pointer(at=at, name="acc") if place.closure_of != "reduce":
+            raise _Wrong(at, "#acc has a meaning only in the closure of reduce")
         case Braced(at=at):
             raise _Wrong(
                 at, "a closure can stand only as the second argument of a function such as all or filter"
@@ -333,7 +357,8 @@ def _check_node(place: _Place, functions: Mapping[str, Function]) -> None:
 def _check_call(call: Call, functions: Mapping[str, Function]) -> None:
     count = len(call.arguments)
     if call.function in PREDICATES:
-        least, most = (1 if PREDICATES[call.function].optional else 2), 2
+        predicate = PREDICATES[call.function]
+        least, most = (1 if predicate.optional else 2), 2 + predicate.options
         wanted = "a list and a closure"
     elif call.function in functions:
         found = functions[call.function]
@@ -361,10 +386,11 @@ def _inside(place: _Place) -> Iterable[_Place]:
         case Let(name=name, value=value, body=body):
             yield deeper._replace(node=value)
             yield deeper._replace(node=body, names=place.names | {name})
-        case Call(function=function, arguments=(first, closure)) if function in PREDICATES:
+        case Call(function=function, arguments=(first, closure, *rest)) if function in PREDICATES:
             yield deeper._replace(node=first)
             body = closure.body if isinstance(closure, Braced) else closure
-            yield deeper._replace(node=body, in_closure=True)
+            yield deeper._replace(node=body, closure_of=function)
+            yield from (deeper._replace(node=option) for option in rest)
         case _:
             yield from (deeper._replace(node=child) for child in place.node.children())
 

@@ -40,15 +40,22 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """`#`: the item that a closure is applied to."""
+    """`#`: the item that a closure is applied to; `#index`: its position; `#acc`: what reduce has so far."""
 
     at: int
+    name: str = ""
 
     def children(self) -> tuple[Node, ...]:
         return ()
 
     def evaluate(self, _: Run, scope: Scope) -> object:
-        return scope.element
+        match self.name:
+            case "index":
+                return scope.index
+            case "acc":
+                return scope.accumulated
+            case _:
+                return scope.element
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +131,12 @@ class Call:
     def _evaluate_closure(self, run: Run, scope: Scope) -> object:
         items = values.items(run.value(self.arguments[0], scope), self.function)
         body = self.arguments[1] if len(self.arguments) > 1 else Pointer(self.at)
+        options = [run.value(option, scope) for option in self.arguments[2:]]
 
-        def closure(item: object) -> object:
-            return run.value(body, replace(scope, element=item))
+        def closure(item: object, index: int, accumulated: object = None) -> object:
+            return run.value(body, replace(scope, element=item, index=index, accumulated=accumulated))
 
-        return PREDICATES[self.function].apply(items, closure, run.budget)
+        return PREDICATES[self.function].apply(items, closure, options, run.budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +178,8 @@ class Binary:
 
     def evaluate(self, run: Run, scope: Scope) -> object:
         left, right = run.value(self.left, scope), run.value(self.right, scope)
+        if self.at in run.mistyped:
+            operators.comparable(self.operator, left, right)
         return operators.binary(self.operator, left, right, run.budget)
 
 
@@ -237,6 +247,22 @@ class Let:
 
 
 @dataclass(frozen=True, slots=True)
+class Sequence:
+    """`a; b`: both are evaluated, the last is the value."""
+
+    at: int
+    first: Node
+    second: Node
+
+    def children(self) -> tuple[Node, ...]:
+        return (self.first, self.second)
+
+    def evaluate(self, run: Run, scope: Scope) -> object:
+        run.value(self.first, scope)
+        return run.value(self.second, scope)
+
+
+@dataclass(frozen=True, slots=True)
 class Array:
     at: int
     items: tuple[Node, ...]
@@ -258,8 +284,10 @@ class MapLiteral:
         return (*self.keys, *self.items)
 
     def evaluate(self, run: Run, scope: Scope) -> object:
-        keys = [values.text(run.value(key, scope), "the key of a map") for key in self.keys]
-        return dict(zip(keys, (run.value(item, scope) for item in self.items), strict=True))
+        found: dict[object, object] = {}
+        for key, item in zip(self.keys, self.items, strict=True):
+            found.setdefault(values.text(run.value(key, scope), "the key of a map"), run.value(item, scope))
+        return found
 
 
 Node: TypeAlias = (
@@ -277,6 +305,7 @@ Node: TypeAlias = (
     | Coalesce
     | Conditional
     | Let
+    | Sequence
     | Array
     | MapLiteral
 )

@@ -98,6 +98,17 @@ def items(value: object, user: str) -> Sequence[object]:
     raise Fault(f"{user} needs a list, got {described(value)}")
 
 
+def is_key(value: object) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def key(value: object, user: str) -> str | int | float:
+    """What a map that an expression builds may have as key."""
+    if isinstance(value, str | int | float):
+        return value
+    raise Fault(f"the key of {user} needs a string, a number or a bool, got {described(value)}")
+
+
 def as_float(value: float) -> float:
     """The nearest float; whole numbers out of its range become infinite."""
     try:

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from analysis import condition
 from analysis.errors import ConditionError
-from analysis.language import parser, values
+from analysis.language import values
 from analysis.language.closures import PREDICATES
-from analysis.language.evaluation import Run, Scope
 from analysis.language.functions import FUNCTIONS
 
 SCALARS = st.one_of(
@@ -95,6 +94,8 @@ def expressions() -> st.SearchStrategy[str]:
             st.builds("[{}, {}]".format, inner, inner),
             st.builds("(let x = {}; [x, {}])".format, inner, inner),
             st.builds("{}({}, # != {})".format, st.sampled_from(sorted(PREDICATES)), inner, inner),
+            st.builds("reduce({}, [#acc, #, #index, {}])".format, inner, inner),
+            st.builds("(if {} {{{}; {}}} else {{{}}})".format, inner, inner, inner, inner),
             st.builds(_call, st.sampled_from(sorted(FUNCTIONS)), st.lists(inner, min_size=1, max_size=3)),
         )
 
@@ -109,9 +110,7 @@ def _call(name: str, arguments: list[str]) -> str:
 
 def outcome(expression: str, result: object) -> object:
     try:
-        return Run(expression).value(
-            parser.parse(expression, frozenset({"result"})), Scope({"result": result})
-        )
+        return condition.value(expression, result)
     except ConditionError as error:
         return error
 
