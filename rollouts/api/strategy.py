@@ -82,14 +82,19 @@ class RolloutPause:
 
 @dataclass(frozen=True, slots=True)
 class CanaryStep:
-    """One step of a canary. Exactly one field is set."""
+    """One step of a canary: one of setWeight, pause, analysis and experiment, and what a router is told with it."""
 
     RULES = (
         Rule(
-            "[has(self.setWeight), has(self.pause), has(self.analysis), has(self.setCanaryScale),"
-            " has(self.setHeaderRoute), has(self.setMirrorRoute), has(self.experiment)].exists_one(x, x)",
-            "a step has exactly one of setWeight, pause, analysis, setCanaryScale, setHeaderRoute,"
-            " setMirrorRoute, experiment",
+            "[has(self.setWeight), has(self.pause), has(self.analysis), has(self.experiment)]"
+            ".filter(x, x).size() <= 1",
+            "a step has at most one of setWeight, pause, analysis, experiment",
+        ),
+        Rule(
+            "has(self.setWeight) || has(self.pause) || has(self.analysis) || has(self.experiment) ||"
+            " has(self.setCanaryScale) || has(self.setHeaderRoute) || has(self.setMirrorRoute)",
+            "a step has one of setWeight, pause, analysis, setCanaryScale, setHeaderRoute, setMirrorRoute,"
+            " experiment",
         ),
     )
 
@@ -134,14 +139,14 @@ class RequiredDuringScheduling:
 
 @dataclass(frozen=True, slots=True)
 class AntiAffinity:
-    """Pods of a new version stay off the nodes where pods of the stable version run."""
+    """Pods of a new version stay off the nodes where pods of the stable version run. Exactly one field is set."""
 
     required_during_scheduling_ignored_during_execution: Annotated[
         RequiredDuringScheduling | None, Field("A pod that cannot is not scheduled.")
     ] = None
     preferred_during_scheduling_ignored_during_execution: Annotated[
         PreferredDuringScheduling | None,
-        Field("A pod that cannot is scheduled all the same. Goes before required, if both are set."),
+        Field("A pod that cannot is scheduled all the same."),
     ] = None
 
 

@@ -74,13 +74,20 @@ class SetMirrorRoute:
 
 @dataclass(frozen=True, slots=True)
 class SetCanaryScale:
-    """Pods of the canary, whatever share of the traffic it has. Exactly one field is set."""
+    """Pods of the canary, whatever share of the traffic it has.
+
+    Of several fields matchTrafficWeight goes first, then replicas; none of them is to follow the weight.
+    """
 
     weight: Annotated[
         int | None, Field("Pods for this share of the replicas, in the unit of setWeight.", minimum=0)
     ] = None
     replicas: Annotated[int | None, Field("A count of pods.", minimum=0)] = None
     match_traffic_weight: Annotated[bool, Field("Follow the weight again.")] = False
+
+    @property
+    def follows_weight(self) -> bool:
+        return self.match_traffic_weight or (self.weight is None and self.replicas is None)
 
 
 @dataclass(frozen=True, slots=True)

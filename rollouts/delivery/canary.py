@@ -5,6 +5,7 @@ Decides sizes for the step that the stored status names, then how far the steps 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from rollouts.api.parse import format_duration
@@ -108,21 +109,28 @@ def compiled(seen: View, index: int) -> Step:
 
 def text(step: CanaryStep) -> str:
     """A step in the words of its spec."""
+    return ", ".join(_texts(step))
+
+
+def _texts(step: CanaryStep) -> Iterator[str]:
     if step.set_weight is not None:
-        return f"setWeight {step.set_weight}"
+        yield f"setWeight {step.set_weight}"
     if step.pause is not None:
-        return f"pause {format_duration(step.pause.duration)}" if step.pause.duration else "pause"
+        yield f"pause {format_duration(step.pause.duration)}" if step.pause.duration else "pause"
+    if step.analysis is not None:
+        yield "analysis"
+    if step.experiment is not None:
+        yield "experiment"
     if step.set_canary_scale is not None:
-        return f"setCanaryScale {_scale_text(step.set_canary_scale)}"
+        yield f"setCanaryScale {_scale_text(step.set_canary_scale)}"
     if step.set_header_route is not None:
-        return f"setHeaderRoute {step.set_header_route.name}"
+        yield f"setHeaderRoute {step.set_header_route.name}"
     if step.set_mirror_route is not None:
-        return f"setMirrorRoute {step.set_mirror_route.name}"
-    return "experiment" if step.experiment is not None else "analysis"
+        yield f"setMirrorRoute {step.set_mirror_route.name}"
 
 
 def _scale_text(scale: SetCanaryScale) -> str:
-    if scale.match_traffic_weight:
+    if scale.follows_weight:
         return "matchTrafficWeight"
     return f"weight {scale.weight}" if scale.replicas is None else f"replicas {scale.replicas}"
 

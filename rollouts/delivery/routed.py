@@ -112,7 +112,7 @@ def _scaled(strategy: CanaryStrategy, index: int, weight: int, count: int, maxim
 def _scale(strategy: CanaryStrategy, index: int) -> SetCanaryScale | None:
     """The last setCanaryScale up to a step, unless that gave the size back to the weight."""
     scales = [s.set_canary_scale for s in strategy.steps[: index + 1] if s.set_canary_scale]
-    return scales[-1] if scales and not scales[-1].match_traffic_weight else None
+    return scales[-1] if scales and not scales[-1].follows_weight else None
 
 
 def _is_scaled(seen: View, strategy: CanaryStrategy, status: RolloutStatus) -> bool:

@@ -78,14 +78,15 @@ def composed(
 ) -> AnalysisRunSpec:
     """The run of the named templates (each with the path where it is named). Raises `SpecError`."""
     found = _found(templates, refs, ())
+    tried = (*dry_run, *(d for t in found for d in t.spec.dry_run))
+    retained = (*measurement_retention, *(m for t in found for m in t.spec.measurement_retention))
+    _once([rule.metric_name for rule in tried], f"{path}.dryRun")
+    _once([rule.metric_name for rule in retained], f"{path}.measurementRetention")
     return AnalysisRunSpec(
         metrics=_metrics(found),
         args=_args(found, args, path),
-        dry_run=(*dry_run, *(d for t in found for d in t.spec.dry_run)),
-        measurement_retention=(
-            *measurement_retention,
-            *(m for t in found for m in t.spec.measurement_retention),
-        ),
+        dry_run=tried,
+        measurement_retention=retained,
     )
 
 
@@ -123,6 +124,13 @@ def _found(
         inner = [(r, f"{here}.templates[{i}].templateName") for i, r in enumerate(spec.templates)]
         met = _found(templates, inner, (*met, _Named(ref, spec, here)))
     return met
+
+
+def _once(names: list[str], path: str) -> None:
+    """Of two rules with one name, here or in the templates, it would not be clear which holds."""
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise SpecError(path, name, "is there twice, here or in the templates", "remove one of them")
 
 
 def _missing(ref: AnalysisTemplateRef, path: str) -> SpecError:
@@ -196,7 +204,9 @@ def _field(rollout: Rollout, field_path: str, path: str) -> str:
     """The scalar at a path such as metadata.labels['region'] or spec.replicas."""
     value: object = rollout
     for section in _sections(field_path):
-        value = _child(value, section)
+        inside, value = value, _child(value, section)
+        if value is None and (inside is rollout.metadata.labels or inside is rollout.metadata.annotations):
+            return ""  # as the downward API of Kubernetes has it
         if value is None:
             raise SpecError(path, field_path, f'the Rollout has no "{section}" there')
     if not isinstance(value, str | int | float):

@@ -6,14 +6,14 @@ by `plan` before anything else; while there is a fault nothing is touched.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 
 from analysis.errors import AnalysisError
 from rollouts.api.analysis import AnalysisTemplateRef
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
 from rollouts.api.parse import format_duration, model_fields
-from rollouts.api.strategy import CanaryStep, PodTemplateMetadata
+from rollouts.api.schema import IntOrString
+from rollouts.api.strategy import AntiAffinity, CanaryStep, PodTemplateMetadata
 from rollouts.delivery import (
     declared,
     experiment_step,
@@ -26,6 +26,9 @@ from rollouts.delivery import (
 )
 from rollouts.delivery.view import View
 from rollouts.errors import SpecError
+
+_RIVALS = frozenset({"setWeight", "pause", "analysis", "experiment"})
+"""Each of them decides when its step is over, so a step has one; the others say how it is gone through."""
 
 
 def fault(seen: View) -> SpecError | None:
@@ -98,7 +101,7 @@ def _canary(seen: View) -> Iterator[SpecError]:
     if seen.canary is None:
         return
     at = rolling.path(seen.spec.strategy)
-    if seen.canary.max_surge in (0, "0%") and seen.canary.max_unavailable in (0, "0%"):
+    if not (_amount(seen.canary.max_surge) or _amount(seen.canary.max_unavailable)):
         yield SpecError(
             f"{at}.maxSurge", seen.canary.max_surge, "maxUnavailable is zero too", "allow one of them to be 1"
         )
@@ -106,16 +109,35 @@ def _canary(seen: View) -> Iterator[SpecError]:
         yield SpecError(
             f"{at}.stableService", seen.canary.stable_service, "is the canaryService too", "use two Services"
         )
+    yield from _anti_affinity(seen.canary.anti_affinity, f"{at}.antiAffinity")
     for index, step in enumerate(seen.canary.steps):
         yield from _step(step, f"{at}.steps[{index}]", seen.max_weight)
     yield from experiment_step.faults(seen)
     yield from validate_routing.faults(seen, seen.canary, at)
 
 
+def _amount(value: IntOrString) -> int:
+    return int(value.removesuffix("%")) if isinstance(value, str) else value
+
+
+def _anti_affinity(wanted: AntiAffinity | None, path: str) -> Iterator[SpecError]:
+    if wanted is None:
+        return
+    names = [field.json for field in model_fields(AntiAffinity)]
+    given = [field.json for field in model_fields(AntiAffinity) if getattr(wanted, field.name) is not None]
+    if len(given) != 1:
+        value = " and ".join(given) or None
+        yield SpecError(path, value, f"must have exactly one of {' and '.join(names)}")
+
+
 def _step(step: CanaryStep, path: str, most: int) -> Iterator[SpecError]:
-    if sum(getattr(step, field.name) is not None for field in dataclasses.fields(step)) != 1:
+    given = [field.json for field in model_fields(CanaryStep) if getattr(step, field.name) is not None]
+    if not given:
         known = ", ".join(field.json for field in model_fields(CanaryStep))
-        yield SpecError(path, None, f"must have exactly one of {known}")
+        yield SpecError(path, None, f"must have one of {known}")
+    rivals = [name for name in given if name in _RIVALS]
+    if len(rivals) > 1:
+        yield SpecError(path, None, f"must not have {' and '.join(rivals)}", "make them steps of their own")
     if step.set_weight is not None and not 0 <= step.set_weight <= most:
         yield SpecError(f"{path}.setWeight", step.set_weight, f"must be between 0 and {most}")
     if step.pause and step.pause.duration and step.pause.duration.total_seconds() < 0:
@@ -129,6 +151,7 @@ def _blue_green(seen: View) -> Iterator[SpecError]:
     if seen.blue_green is None:
         return
     at = "spec.strategy.blueGreen"
+    yield from _anti_affinity(seen.blue_green.anti_affinity, f"{at}.antiAffinity")
     if not seen.blue_green.active_service:
         yield SpecError(f"{at}.activeService", None, "is required")
     if seen.blue_green.active_service == seen.blue_green.preview_service:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rollouts.api.strategy import CanaryStep, CanaryStrategy
-from rollouts.api.traffic import Feature, SetCanaryScale, TrafficRouting
+from rollouts.api.traffic import Feature, StringMatch, TrafficRouting
 from rollouts.delivery import weights
 from rollouts.delivery.experiments.snapshot import has_ports
 from rollouts.delivery.view import View
@@ -78,24 +78,20 @@ def _strategy(seen: View, canary: CanaryStrategy, at: str) -> Iterator[SpecError
             "leaves nothing to delay, but scaleDownDelaySeconds is set",
             "remove one of them",
         )
-    limit = canary.scale_down_delay_revision_limit
-    if limit is not None and limit > seen.spec.revision_history_limit:
-        yield SpecError(
-            f"{at}.scaleDownDelayRevisionLimit",
-            limit,
-            f"is more than the {seen.spec.revision_history_limit} revisions of revisionHistoryLimit",
-        )
 
 
 def _step(seen: View, routing: TrafficRouting, step: CanaryStep, path: str) -> Iterator[SpecError]:
-    if step.set_canary_scale is not None:
-        yield from _scale(step.set_canary_scale, f"{path}.setCanaryScale", seen.max_weight)
     if step.set_header_route is not None:
         yield from _unable(seen, Feature.HEADER_ROUTES, f"{path}.setHeaderRoute")
         yield from _unmanaged(routing, step.set_header_route.name, f"{path}.setHeaderRoute.name")
+        for index, header in enumerate(step.set_header_route.match):
+            yield from _ambiguous(header.header_value, f"{path}.setHeaderRoute.match[{index}].headerValue")
     if step.set_mirror_route is not None:
         yield from _unable(seen, Feature.MIRROR_ROUTES, f"{path}.setMirrorRoute")
         yield from _unmanaged(routing, step.set_mirror_route.name, f"{path}.setMirrorRoute.name")
+        for index, request in enumerate(step.set_mirror_route.match):
+            yield from _ambiguous(request.method, f"{path}.setMirrorRoute.match[{index}].method")
+            yield from _ambiguous(request.path, f"{path}.setMirrorRoute.match[{index}].path")
 
 
 def _experiment(seen: View, index: int, path: str) -> Iterator[SpecError]:
@@ -127,12 +123,12 @@ def _weighed(step: CanaryStep, path: str) -> Iterator[tuple[str, int]]:
             yield f"{path}.experiment.templates[{index}].weight", template.weight
 
 
-def _scale(scale: SetCanaryScale, path: str, most: int) -> Iterator[SpecError]:
-    given = (scale.weight is not None, scale.replicas is not None, scale.match_traffic_weight)
-    if sum(given) != 1:
-        yield SpecError(path, None, "must have exactly one of weight, replicas, matchTrafficWeight")
-    if scale.weight is not None and scale.weight > most:
-        yield SpecError(f"{path}.weight", scale.weight, f"must be between 0 and {most}")
+def _ambiguous(match: StringMatch | None, path: str) -> Iterator[SpecError]:
+    if match is None:
+        return
+    given = [value for value in (match.exact, match.prefix, match.regex) if value]
+    if len(given) != 1:
+        yield SpecError(path, " and ".join(given) or None, "must have exactly one of exact, prefix, regex")
 
 
 def _unable(seen: View, feature: Feature, path: str) -> Iterator[SpecError]:

@@ -152,7 +152,7 @@ FAULTS: dict[str, tuple[Callable[[], FakeCluster], str, str]] = {
     "a step with two fields": (
         lambda: faulty(canary(CanaryStep(set_weight=1, pause=RolloutPause()))),
         f"{CANARY}.steps[0]",
-        "must have exactly one of",
+        "must not have setWeight and pause; make them steps of their own",
     ),
     "a weight out of range": (
         lambda: faulty(canary(set_weight(101))),
@@ -256,9 +256,7 @@ FAULTS: dict[str, tuple[Callable[[], FakeCluster], str, str]] = {
     ),
     "a field that is not there": (
         lambda: faulty(
-            analysed(
-                "needs-argument", args=_argument({"fieldRef": {"fieldPath": "metadata.labels['region']"}})
-            )
+            analysed("needs-argument", args=_argument({"fieldRef": {"fieldPath": "spec.region"}}))
         ),
         f"{CANARY}.steps[1].analysis.args[0].valueFrom.fieldRef.fieldPath",
         'the Rollout has no "region" there',
@@ -304,6 +302,12 @@ def test_a_fault_is_told_with_field_value_and_remedy(fault: str) -> None:
     assert (told.reason, told.type) == ("InvalidSpec", "Warning")
     assert decided.status.stable_rs == before.stable_rs
     assert decided.status.current_pod_hash == before.current_pod_hash
+
+
+def test_an_empty_step_names_what_a_step_may_be() -> None:
+    decided = faulty(canary(CanaryStep())).decide()
+
+    assert f"{CANARY}.steps[0]: must have one of setWeight, pause," in decided.status.message
 
 
 def test_a_fault_is_told_once() -> None:

@@ -10,7 +10,7 @@ from rollouts.api.meta import Reason
 from rollouts.api.rollout import RolloutSpec
 from rollouts.api.rollout_status import Phase
 from rollouts.api.strategy import CanaryStep, RolloutStrategy
-from rollouts.api.traffic import ServicesRouting, TrafficRouting
+from rollouts.api.traffic import ServicesRouting, SetCanaryScale, TrafficRouting
 from rollouts.delivery.actions import SetWeights
 from tests.builders import pause, rollout, routed, set_scale, set_weight
 from tests.fakes import FakeCluster
@@ -140,6 +140,12 @@ def test_only_so_many_old_versions_are_kept_up() -> None:
         ((set_scale(weight=25), pause()), 3),
         ((set_scale(replicas=3), set_scale(match_traffic_weight=True), set_weight(50), pause()), 5),
         ((set_scale(replicas=3), set_weight(20), set_scale(weight=80), pause()), 8),
+        ((set_scale(weight=120), pause()), 12),
+        ((set_scale(replicas=3, weight=80), pause()), 3),
+        ((set_scale(replicas=3, match_traffic_weight=True), set_weight(50), pause()), 5),
+        ((set_scale(replicas=3), set_scale(), set_weight(50), pause()), 5),
+        ((replace(set_weight(50), set_canary_scale=SetCanaryScale(replicas=3)), pause()), 3),
+        ((set_weight(50), replace(pause(), set_canary_scale=SetCanaryScale(replicas=3))), 3),
     ],
 )
 def test_the_pods_of_the_canary(steps: tuple[CanaryStep, ...], pods: int) -> None:
