@@ -241,6 +241,9 @@ def _refreshed(seen: View, now: RolloutStatus) -> RolloutStatus:
         run = observed.get(known.name) if known else None
         if run is not None:
             now = runs.record(now, kind, RolloutAnalysisRunStatus(run.name, run.phase, run.message))
+    asked = {slot.type for slot in runs.slots(seen)}
+    if runs.RunType.BACKGROUND not in asked and view.is_analysed(seen, now):
+        now = runs.record(now, runs.RunType.BACKGROUND, None)  # the spec has lost it
     return now
 
 

@@ -62,22 +62,25 @@ class Slot:
 
 
 def slots(view: View) -> Iterator[Slot]:
-    """Every place of the spec, in the order of the spec."""
+    """Every place of the spec, in the order of the spec.
+
+    An analysis without templates is none, as in argo-rollouts: who takes them away by server-side apply leaves the
+    rest of it behind. For a step it is a fault, because a step that consists of nothing would never be over.
+    """
     if view.canary:
         at = rolling.path(view.spec.strategy)
-        if view.canary.analysis:
+        if view.canary.analysis and view.canary.analysis.templates:
             yield Slot(RunType.BACKGROUND, view.canary.analysis, f"{at}.analysis")
         for index, step in enumerate(view.steps):
             if step.analysis:
                 yield Slot(RunType.STEP, step.analysis, f"{at}.steps[{index}].analysis", index)
     if view.blue_green:
         at = "spec.strategy.blueGreen"
-        if view.blue_green.pre_promotion_analysis:
-            analysis = view.blue_green.pre_promotion_analysis
-            yield Slot(RunType.PRE_PROMOTION, analysis, f"{at}.prePromotionAnalysis")
-        if view.blue_green.post_promotion_analysis:
-            analysis = view.blue_green.post_promotion_analysis
-            yield Slot(RunType.POST_PROMOTION, analysis, f"{at}.postPromotionAnalysis")
+        before, after = view.blue_green.pre_promotion_analysis, view.blue_green.post_promotion_analysis
+        if before and before.templates:
+            yield Slot(RunType.PRE_PROMOTION, before, f"{at}.prePromotionAnalysis")
+        if after and after.templates:
+            yield Slot(RunType.POST_PROMOTION, after, f"{at}.postPromotionAnalysis")
     if view.spec.bake and view.spec.bake.analysis:
         yield Slot(RunType.BAKE, view.spec.bake.analysis, "spec.bake.analysis")
 

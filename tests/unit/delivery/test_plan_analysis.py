@@ -18,7 +18,7 @@ from rollouts.api.meta import Names
 from rollouts.api.parse import parse
 from rollouts.api.rollout import AnalysisRunStrategy
 from rollouts.api.rollout_status import PauseReason, Phase
-from rollouts.api.strategy import RolloutAnalysis
+from rollouts.api.strategy import RolloutAnalysis, RolloutAnalysisBackground, RolloutStrategy
 from rollouts.delivery.actions import CreateAnalysisRun, DeleteAnalysisRun, TerminateAnalysisRun
 from tests.builders import analyse, analysis, background, canary, pause, rollout, set_weight, template
 from tests.fakes import FakeCluster
@@ -363,3 +363,15 @@ def test_runs_of_a_set_that_is_gone_are_deleted() -> None:
     del cluster.sets["web-hash-v2"]
 
     assert DeleteAnalysisRun("web-hash-v2-2-0", "uid-web-hash-v2-2-0") in cluster.decide().actions
+
+
+def test_an_analysis_that_loses_its_templates_ends_and_the_update_goes_on() -> None:
+    cluster = updating(pause(), analysis=background())
+    assert [run.phase for run in cluster.runs.values()] == [AnalysisPhase.RUNNING]
+
+    cluster.edit(strategy=RolloutStrategy(canary=canary(pause(), analysis=RolloutAnalysisBackground())))
+    cluster.run()
+
+    assert [run.terminating for run in cluster.runs.values()] == [True]
+    assert cluster.status.canary.current_background_analysis_run_status is None
+    assert cluster.status.phase is Phase.PAUSED
