@@ -101,7 +101,7 @@ def pace(sets: Sets, target: Pair, bounds: Limits) -> Sets:
     """One pace: up within the surge (stable first), then others down, then current and stable down."""
     grown = _grow(sets, target, bounds)
     drained = _drain(grown, bounds)
-    return _shrink(drained, target, bounds)
+    return _bounded(_shrink(drained, target, bounds), target, bounds)
 
 
 def _hundredths(value: IntOrString, replicas: int) -> int:
@@ -158,6 +158,28 @@ def _shrink(sets: Sets, target: Pair, bounds: Limits) -> Sets:
     return replace(
         sets, stable=sized(sets.stable, _kept(sets.stable, target.stable, bounds.fewest - elsewhere))
     )
+
+
+def _bounded(sets: Sets, target: Pair, bounds: Limits) -> Sets:
+    """Within the surge also when there is less of it than before: pods go that nobody would miss.
+
+    They are of the side that is to have more, because the other one is about to give up its own.
+    """
+    over, stable = sets.total - bounds.most, sets.stable
+    if over <= 0 or stable is None or any(rs.replicas for rs in sets.others):
+        return sets
+    if target.canary < sets.current.replicas:
+        stable = _lessened(stable, over, bounds.fewest - available(sets.current))
+        over -= (sets.stable or stable).replicas - stable.replicas
+    current = _lessened(sets.current, over, bounds.fewest - available(stable))
+    over -= sets.current.replicas - current.replicas
+    return replace(
+        sets, current=current, stable=_lessened(stable, over, bounds.fewest - available(current))
+    )
+
+
+def _lessened(rs: ReplicaSet, over: int, needed: int) -> ReplicaSet:
+    return sized(rs, min(rs.replicas, max(rs.replicas - over, needed, 0)))
 
 
 def _yielded(sets: Sets, target: Pair, bounds: Limits) -> Sets:

@@ -58,8 +58,11 @@ PACES: list[tuple[int, int, IntOrString, IntOrString, str, str, str, tuple[int, 
     (4, 100, 3, 0, "4/4", "0/0", "", (3, 4)),
     # both sides have too many
     (10, 30, 0, 3, "8/5", "4/4", "", (3, 7)),
-    # (there the canary gives up a pod for the surge, to get it back when stable has gone; ours keeps it)
-    (10, 100, 1, 0, "10/2", "10/8", "", (10, 2)),
+    (10, 100, 1, 0, "10/2", "10/8", "", (9, 2)),
+    # fewer replicas than before, while the canary does not come up
+    (4, 100, 2, 0, "4/4", "6/0", "", (2, 4)),
+    # and while stable does not, on the way back
+    (4, 0, 1, 0, "4/0", "4/4", "", (4, 1)),
 ]
 
 
