@@ -37,7 +37,7 @@ def sizes(seen: View, strategy: CanaryStrategy, status: RolloutStatus) -> Sets:
         return routed.sizes(seen, strategy, status)
     if view.is_held(seen, status):
         return _held(seen)
-    return replicas.toward(seen.sets, _target(seen, weight(seen, status)), seen.limits)
+    return _toward(seen, status)
 
 
 def walk(seen: View, draft: Draft, planned: Sets) -> tuple[Draft, Step | None]:
@@ -133,6 +133,18 @@ def _scale_text(scale: SetCanaryScale) -> str:
     if scale.follows_weight:
         return "matchTrafficWeight"
     return f"weight {scale.weight}" if scale.replicas is None else f"replicas {scale.replicas}"
+
+
+def _toward(seen: View, status: RolloutStatus) -> Sets:
+    """Where nothing was ever stable the first version gives way as stable would: it may only be slow."""
+    target, sets = _target(seen, weight(seen, status)), seen.sets
+    first = min((rs for rs in sets.others if rs.replicas), key=lambda rs: rs.revision, default=None)
+    if status.stable_rs or first is None:
+        return replicas.toward(sets, target, seen.limits)
+    others = tuple(rs for rs in sets.others if rs is not first)
+    planned = replicas.toward(Sets(sets.current, first, others), target, seen.limits)
+    sizes = {rs.name: rs for rs in planned}
+    return replace(sets, current=planned.current, others=tuple(sizes[rs.name] for rs in sets.others))
 
 
 def _target(seen: View, percent: int) -> Pair:

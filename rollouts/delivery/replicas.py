@@ -173,9 +173,7 @@ def _bounded(sets: Sets, target: Pair, bounds: Limits) -> Sets:
         over -= (sets.stable or stable).replicas - stable.replicas
     current = _lessened(sets.current, over, bounds.fewest - available(stable))
     over -= sets.current.replicas - current.replicas
-    return replace(
-        sets, current=current, stable=_lessened(stable, over, bounds.fewest - available(current))
-    )
+    return replace(sets, current=current, stable=_lessened(stable, over, bounds.fewest - available(current)))
 
 
 def _lessened(rs: ReplicaSet, over: int, needed: int) -> ReplicaSet:

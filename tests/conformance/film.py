@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from rollouts.api import injected
 from rollouts.api.meta import (
     CANARY_STEP_INDEX_LABEL,
     POD_TEMPLATE_HASH_LABEL,
@@ -155,6 +156,7 @@ def _set(body: Object) -> Set:
         available=status.get("availableReplicas", 0),
         revision=int(annotations[NAMES.revision_annotation]),
         leaving=SCALE_DOWN_DEADLINE_ANNOTATION in annotations,
+        apart=injected.away_from(body["spec"]["template"]),
     )
 
 

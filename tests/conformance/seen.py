@@ -33,6 +33,8 @@ class Set:
     revision: int
     leaving: bool
     """It has a scale-down deadline."""
+    apart: str = ""
+    """The hash from whose pods its own keep away (antiAffinity)."""
 
     @property
     def counted(self) -> str | int:
@@ -88,6 +90,7 @@ def state(seen: Seen, versions: Mapping[str, int]) -> Object:
         "workload": seen.workload and seen.workload.replicas,
         "revisions": {versions[s.hash]: s.revision for s in _in_order(seen)},
         "marks": {versions[s.hash]: found for s in _in_order(seen) if (found := _marks(seen, s))},
+        "apart": {versions[s.hash]: versions[s.apart] for s in _in_order(seen) if s.apart},
         "leaving": [versions[s.hash] for s in _in_order(seen) if s.leaving],
         "weights": _weights(status, versions),
         "serves": {name: versions.get(h, h or _NONE) for name, h in sorted(seen.services.items())},

@@ -201,7 +201,15 @@ class Virtual(World):
         self._tell(decided.events[:told])
         if dies_after is None:
             super().apply(replace(decided, actions=(), events=()))
+            self._release_services()
         self.film.append(self.seen())
+
+    def _release_services(self) -> None:
+        """Those that the spec does not name any more."""
+        named = self.rollout.spec.strategy.service_names
+        for name, service in self.services.items():
+            if service and service.managed_by and name not in named:
+                self.services[name] = replace(service, selected_hash="", managed_by="")
 
     def _tell(self, events: tuple[Event, ...]) -> None:
         """An event is named by the version of the Rollout that it was decided on: it is there once."""
@@ -257,7 +265,13 @@ class Virtual(World):
     def seen(self) -> Seen:
         sets = {
             rs.name: Set(
-                rs.hash, rs.replicas, len(rs.pods), rs.available, rs.revision, rs.deadline is not None
+                hash=rs.hash,
+                replicas=rs.replicas,
+                current=len(rs.pods),
+                available=rs.available,
+                revision=rs.revision,
+                leaving=rs.deadline is not None,
+                apart=rs.away_from,
             )
             for rs in self.sets.values()
         }

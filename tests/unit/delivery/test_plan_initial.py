@@ -160,3 +160,21 @@ def test_with_a_router_the_first_deployment_is_analysed_as_well() -> None:
     cluster.run()
 
     assert (cluster.status.phase, cluster.status.stable_rs) == (Phase.HEALTHY, "hash-v1")
+
+
+def test_a_first_version_that_never_came_up_gives_way_within_the_bounds() -> None:
+    """As stable would: it may only be slow, and until the next one is there nothing is won by its end."""
+    cluster = FakeCluster(rollout(canary(max_surge=1, max_unavailable=0)))
+    cluster.run(ready=lambda _: False)
+
+    cluster.deploy("v2")
+    cluster.run(ready=lambda _: False)
+    assert cluster.sizes() == {"v1": 4, "v2": 1}
+
+    cluster.deploy("v3")
+    cluster.run(ready=lambda _: False)
+    assert cluster.sizes() == {"v1": 4, "v3": 1}
+
+    cluster.run()
+    assert cluster.sizes() == {"v3": 4}
+    assert cluster.status.stable_rs == "hash-v3"
