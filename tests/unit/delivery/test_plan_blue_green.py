@@ -410,3 +410,21 @@ def test_a_crash_does_not_make_a_fast_rollback_slow(written: int) -> None:
 
     assert cluster.selected("active") == "v1"
     assert cluster.status.phase is Phase.HEALTHY
+
+
+def test_a_newer_version_begins_with_a_small_preview_again() -> None:
+    """As in argo-rollouts: that the one before was accepted says nothing about it."""
+    strategy = blue_green(preview_service="preview", preview_replica_count=1, auto_promotion_enabled=False)
+    cluster = FakeCluster(rollout(strategy), services=("active", "preview"))
+    cluster.run()
+    cluster.deploy("v2")
+    cluster.run()
+    cluster.promote()
+    cluster.run(ready=lambda version: version == "v1")
+    assert cluster.sizes() == {"v1": 4, "v2": 4}
+
+    cluster.deploy("v3")
+    cluster.run(ready=lambda version: version == "v1")
+
+    assert cluster.size("v3") == 1
+    assert cluster.selected("active") == "v1"
