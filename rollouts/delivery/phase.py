@@ -52,7 +52,9 @@ def doubt(seen: View, draft: Draft) -> Draft:
     ]
     experiment = experiment_step.verdict(seen, status) is AnalysisPhase.INCONCLUSIVE
     reason = PauseReason.INCONCLUSIVE_ANALYSIS if unclear else PauseReason.INCONCLUSIVE_EXPERIMENT
-    if not (unclear or experiment) or any(p.reason in DOUBTS for p in status.pause_conditions):
+    if any(p.reason in DOUBTS for p in status.pause_conditions):
+        return _outlasted(seen, draft)
+    if not (unclear or experiment):
         return draft
     if status.controller_pause and not status.pause_conditions:
         for slot in unclear:
@@ -62,7 +64,22 @@ def doubt(seen: View, draft: Draft) -> Draft:
     pause = PauseCondition(reason, seen.now)
     status = replace(status, pause_conditions=(*status.pause_conditions, pause), controller_pause=True)
     told = f"Revision {seen.revision} paused until somebody promotes or aborts ({pause.reason})"
-    return draft.to(status, events.normal(Reason.PAUSED, told))
+    return _outlasted(seen, draft.to(status, events.normal(Reason.PAUSED, told)))
+
+
+def _outlasted(seen: View, draft: Draft) -> Draft:
+    """Of a timed pause and a doubt only the doubt is left when the time is over."""
+    status = draft.status
+    timed = view.pause(status, PauseReason.CANARY_PAUSE_STEP)
+    index = status.current_step_index
+    pause = seen.steps[index].pause if index is not None and index < len(seen.steps) else None
+    if timed is None or pause is None or pause.duration is None:
+        return draft
+    end = timed.start_time + pause.duration
+    if end > seen.snapshot.now:
+        return draft.wake_at(end)
+    left = tuple(p for p in status.pause_conditions if p is not timed)
+    return draft.to(replace(status, pause_conditions=left))
 
 
 def judged(seen: View, status: RolloutStatus) -> Iterator[runs.Slot]:

@@ -375,3 +375,22 @@ def test_an_analysis_that_loses_its_templates_ends_and_the_update_goes_on() -> N
     assert [run.terminating for run in cluster.runs.values()] == [True]
     assert cluster.status.canary.current_background_analysis_run_status is None
     assert cluster.status.phase is Phase.PAUSED
+
+
+def test_a_doubt_outlasts_a_timed_pause() -> None:
+    cluster = updating(pause(30), set_weight(50), pause(), analysis=background())
+    cluster.finish_run("web-hash-v2-2", AnalysisPhase.INCONCLUSIVE)
+    cluster.run()
+    assert [p.reason for p in cluster.status.pause_conditions] == [
+        "CanaryPauseStep",
+        "InconclusiveAnalysisRun",
+    ]
+
+    cluster.tick(30)
+    assert (cluster.status.phase, cluster.status.message) == (Phase.PAUSED, "InconclusiveAnalysisRun")
+    assert cluster.status.step == "0/3"
+
+    cluster.promote()
+    cluster.run()
+    assert cluster.status.step == "2/3"
+    assert [run.phase for run in cluster.runs.values()] == [AnalysisPhase.INCONCLUSIVE, AnalysisPhase.RUNNING]
