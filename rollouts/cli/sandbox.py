@@ -1,4 +1,4 @@
-"""`rollouts sandbox up | down | status | env | demo`: the sandbox for people at a shell.
+"""`rollouts sandbox up | down | status | env | repository | demo`: the sandbox for people at a shell.
 
 Only reads flags and prints; what happens is decided in `rollouts.sandbox`.
 """
@@ -131,6 +131,20 @@ def env(directory: Directory = None, name: Name = "default") -> None:
     """Print what a shell needs to use the sandbox: eval "$(rollouts sandbox env)"."""
     for variable, value in variables(sandbox.load(_directory(directory, name))).items():
         typer.echo(f"export {variable}={value}")
+
+
+@app.command()
+@told
+def repository(
+    repository_name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Such as shop, or team/shop.", show_default=False)
+    ],
+    directory: Directory = None,
+    name: Name = "default",
+) -> None:
+    """Make an empty repository on the sandbox's Git server, if there is none of that name; print its URL."""
+    made = sandbox.load(_directory(directory, name)).create_repository(repository_name)
+    typer.echo(made.url)
 
 
 @app.command()

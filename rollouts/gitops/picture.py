@@ -51,12 +51,13 @@ def of(s: Snapshot, changes: tuple[Change, ...], leftovers: tuple[Live, ...]) ->
     awaited = next(
         (_told(m.key, live) for m, live in views if not _is_well(live) and not _delivers(live)), ""
     )
+    unplaced = (HealthStatus.MISSING,) if s.declared.refusal else ()
     return Picture(
         resources=(
             *(_resource(m, live, m.key in changed) for m, live in views),
             *(_leftover(live) for live in leftovers),
         ),
-        health=health.worst(tuple(_health_of(live) for _, live in views)),
+        health=health.worst((*(_health_of(live) for _, live in views), *unplaced)),
         worst=_worst(views),
         failure=next(((reason, f"{live.key}: {live.health.message}") for reason, live in failing), None),
         awaited=awaited,

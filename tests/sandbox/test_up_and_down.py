@@ -130,9 +130,14 @@ def test_the_command_line_brings_up_tells_and_ends(tmp_path: Path) -> None:
     exported = subprocess.run(
         ["sh", "-c", f'{env.stdout}\nprintf %s "$KUBECONFIG"'], capture_output=True, text=True, check=True
     ).stdout
+    made = runner.invoke(command.app, ["repository", "team/shop", *where])
+    again = runner.invoke(command.app, ["repository", "team/shop", *where])
     down = runner.invoke(command.app, ["down", *where])
 
     assert (up.exit_code, status.exit_code, env.exit_code, down.exit_code) == (0, 0, 0, 0)
+    assert made.stdout.endswith("/team/shop.git\n")
+    assert made.stdout == again.stdout
+    assert (tmp_path / "it's one" / "git" / "team" / "shop.git" / "HEAD").exists()
     assert '"kube-apiserver": true' in status.stdout
     assert '"prometheus": false' in status.stdout
     assert exported == str(tmp_path / "it's one" / "kubeconfig.yaml")

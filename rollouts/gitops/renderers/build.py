@@ -84,7 +84,7 @@ async def reading(files: CommitFiles, source: ApplicationSource, refs: Refs = _N
     path = posixpath.normpath(source.path.strip("/") or ".")
     trees = await files.trees([path])
     if path not in trees:
-        raise RenderError(f"there is no directory {path} in {files.commit}")
+        raise RenderError(f"source.path: there is no directory {path} in commit {files.commit}")
     kind = await _type(files, source, path)
     if kind is SourceType.KUSTOMIZE:
         directories = await kustomize.directories(files, path, source.kustomize or KustomizeSource())

@@ -10,7 +10,7 @@ from rollouts.api.application import Application, SyncPolicy, SyncPolicyAutomate
 from rollouts.api.application_status import ApplicationStatus, HealthStatus, SyncStatus
 from rollouts.gitops import plan
 from rollouts.gitops.actions import ApplyObjects, KeepGood, Plan, PruneObjects
-from rollouts.gitops.snapshot import Snapshot, Tokens
+from rollouts.gitops.snapshot import DeclaredSet, Snapshot, Tokens
 from tests.unit.gitops.builders import (
     NOW,
     A,
@@ -275,6 +275,16 @@ def test_a_difference_that_the_api_server_found_to_be_none_is_left_alone() -> No
     equal = frozenset({healing.action.changes[0].fingerprint})
 
     assert plan.decide(replace(s, equal=equal)).action is None
+
+
+def test_a_set_that_cannot_be_applied_is_missing_even_where_nothing_else_is_declared() -> None:
+    s, _ = see(application(), git=A, live=[])
+    refused = replace(s, declared=DeclaredSet(refusal="a.yaml:1: the API server has no kind Foo"))
+
+    decided = plan.decide(refused)
+
+    assert decided.status.health.status == "Missing"
+    assert "no kind Foo" in decided.status.quarantine[0].message
 
 
 def test_an_object_of_another_application_is_refused() -> None:
