@@ -39,7 +39,7 @@ def run(metrics: Sequence[Metric], started_at: datetime, until: datetime, measur
         terminate = now >= until
         assessment = judge.assess_run(kept, results, terminate=terminate)
         if assessment.phase.completed:
-            return _ended(started_at, now, assessment)
+            return _ended(started_at, now, _honest(kept, assessment) if terminate else assessment)
         due = schedule.due(kept, assessment.results, run_started_at=started_at, now=now)
         results = _measured(kept, assessment.results, due, now, measure)
         if not due:
@@ -61,6 +61,17 @@ def _measured(
             one = measure(metric, now, before.last if before else None)
             found[metric.name] = judge.record(metric, before, one)
     return tuple(found[metric.name] for metric in metrics if metric.name in found)
+
+
+def _honest(metrics: Sequence[Metric], assessment: RunAssessment) -> RunAssessment:
+    """Ended by the clock alone, with nothing but errors so far: that is no success."""
+    deciding = {metric.name for metric in metrics if not metric.dry_run}
+    for result in assessment.results if assessment.phase is Phase.SUCCESSFUL else ():
+        measured = result.measurements
+        if result.name in deciding and measured and all(one.phase is Phase.ERROR for one in measured):
+            message = f'Metric "{result.name}" was never measured: {measured[-1].message}'
+            return replace(assessment, phase=Phase.ERROR, message=message)
+    return assessment
 
 
 def _ended(started_at: datetime, now: datetime, assessment: RunAssessment) -> Replay:

@@ -57,7 +57,11 @@ def run(
 
     Exits with 0 if it is Successful, 1 if Failed, 2 if Inconclusive, 3 on Error.
     """
-    loaded = analysis_files.load(files, arguments, prometheus=prometheus, only=only)
+    try:
+        loaded = analysis_files.load(files, arguments, prometheus=prometheus, only=only)
+    except CliError as e:
+        typer.echo(f"error: {e}", err=True)  # 1 would say that the analysis failed
+        raise typer.Exit(_EXIT_CODES[Phase.ERROR]) from None
     metrics = tuple(map(_only_once, loaded.metrics)) if once else loaded.metrics
     try:
         assessment = asyncio.run(_measured(metrics, prometheus))

@@ -39,6 +39,8 @@ def load(files: Sequence[str], arguments: Sequence[str], *, prometheus: str, onl
 
     `prometheus` goes before the address that a metric names, as that is usually one inside a cluster.
     """
+    if prometheus and not prometheus.startswith(("http://", "https://")):
+        raise CliError(f"--prometheus {prometheus}: write a URL such as http://localhost:9090")
     known = dict(_templates(files))
     if not known:
         raise CliError(f"{', '.join(files)}: there is no AnalysisTemplate; name a file with one")
@@ -129,6 +131,10 @@ def _split(argument: str) -> tuple[str, str]:
 
 def _addressed(metric: Metric, prometheus: str) -> Metric:
     spec = metric.provider.get("prometheus")
-    if not prometheus or not isinstance(spec, Mapping):
+    if not isinstance(spec, Mapping):
+        return metric
+    if not prometheus and not spec.get("address"):
+        raise CliError(f"metric {metric.name} names no Prometheus; name one with --prometheus URL")
+    if not prometheus:
         return metric
     return replace(metric, provider={"prometheus": {**spec, "address": prometheus}})

@@ -86,10 +86,15 @@ class Finding:
     path: str
     problem: str
 
-    def __str__(self) -> str:
+    @property
+    def told(self) -> str:
+        """Without where it stands."""
         what = f"{self.object}: " if self.object else ""
         where = f"{self.path}: " if self.path and not self.problem.startswith(self.path) else ""
-        return f"{self.file}:{self.line}: document {self.document}: {what}{where}{self.problem}"
+        return f"{what}{where}{self.problem}"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: document {self.document}: {self.told}"
 
 
 @dataclass(frozen=True, slots=True)

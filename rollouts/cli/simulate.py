@@ -153,7 +153,7 @@ def _check(objects: Sequence[Mapping[str, Any]], group: str) -> None:
     found = linting.check(manifests, frozenset({group}), BEGIN).findings
     if found:
         first = found[0]
-        raise CliError(f"{first.object}: {first.path}: {first.problem}; rollouts lint tells everything")
+        raise CliError(f"{first.told}; rollouts lint tells everything")
 
 
 def _templates(

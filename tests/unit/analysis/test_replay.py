@@ -51,6 +51,18 @@ def test_a_run_without_end_is_ended() -> None:
     assert (found.phase, found.ended_at, found.results[0].count) == (S, at(150), 3)
 
 
+def test_a_run_that_the_clock_ends_with_nothing_but_errors_is_no_success() -> None:
+    def measure(subject: Metric, when: datetime, last: Measurement | None) -> Measurement:
+        del subject, last
+        return Measurement(Phase.ERROR, "", "cannot connect", when, when)
+
+    found = replay.run([metric("m", count=3)], START, at(15), measure)
+    watched = replay.run([metric("m", count=3, dry_run=True)], START, at(15), measure)
+
+    assert (found.phase, found.message) == (Phase.ERROR, 'Metric "m" was never measured: cannot connect')
+    assert watched.phase is S
+
+
 def test_one_bad_metric_ends_the_others() -> None:
     metrics = [metric("a", count=5), metric("b", count=5, initial_delay=seconds(60))]
     found = replay.run(metrics, START, at(600), measuring({"a": [0.99] * 9, "b": [0.99, 0.99, 0.1]}))

@@ -82,7 +82,9 @@ def test_a_spec_that_the_linter_refuses_is_not_played(tmp_path: Path) -> None:
     text = (EXAMPLES / "canary.yaml").read_text().replace("setWeight: 20", "setWeight: 120")
     (tmp_path / "wrong.yaml").write_text(text)
 
-    with pytest.raises(CliError, match="steps"):
+    with pytest.raises(
+        CliError, match=r"^Rollout web: spec\.strategy\.canary\.steps\[0\]\.setWeight: Invalid value: 120"
+    ):
         CliRunner().invoke(app, ["simulate", "-f", str(tmp_path / "wrong.yaml")], catch_exceptions=False)
 
 
