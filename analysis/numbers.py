@@ -6,9 +6,9 @@ import math
 
 
 def number(text: str) -> float | None:
-    """`0.5` or `[0.5]` as a number; None for anything else, NaN included."""
+    """`0.5`, `[0.5]` or `"0.5"` as a number; None for anything else, NaN included."""
     try:
-        found = float(text.strip("[]").replace("Inf", "inf"))
+        found = float(text.strip('[]"').replace("Inf", "inf"))
     except ValueError:
         return None
     return None if math.isnan(found) else found

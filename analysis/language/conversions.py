@@ -11,7 +11,7 @@ import binascii
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from analysis.language import printing, values
 from analysis.language.values import Budget, Fault
@@ -89,14 +89,14 @@ def from_json(arguments: Sequence[object], budget: Budget) -> object:
     text = values.text(arguments[0], "fromJSON")
     budget.spend(len(text))
     try:
-        return parsed(text)
+        return parsed(text, constants=_finite)
     except (ValueError, RecursionError):
         raise Fault(f"fromJSON cannot read {values.described(text)}") from None
 
 
-def parsed(document: str | bytes) -> object:
-    """JSON as Go reads it: every number is a float, NaN is none; ValueError if it is no JSON."""
-    found: object = json.loads(document, parse_int=_finite, parse_float=_finite, parse_constant=_finite)
+def parsed(document: str | bytes, *, constants: Callable[[str], float] = float) -> object:
+    """JSON as Go reads it, where every number is a float; NaN, which servers write, is one too."""
+    found: object = json.loads(document, parse_int=_finite, parse_float=_finite, parse_constant=constants)
     return found
 
 

@@ -15,6 +15,7 @@ from analysis.language import values
 from analysis.language.values import Fault
 
 _JSON_PLAIN = (1e-6, 1e21)  # numbers between these have no exponent in JSON; %v has bounds of its own
+_SHOWN = 4096
 _HTML = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
@@ -42,13 +43,13 @@ def _printed_pairs(value: Mapping[object, object], depth: int) -> Iterator[Itera
 
 
 def encoded(value: object, *, indented: bool = False, depth: int = 0) -> Iterator[str]:
-    """JSON; a Fault for what it cannot say: NaN, infinity, keys that are no strings."""
+    """JSON; a Fault for what it cannot say: keys that are no strings and, indented as `toJSON` has it, NaN."""
     _check_depth(depth)
     match value:
         case None | bool() | int():
             yield json.dumps(value)
         case float():
-            yield _json_number(value)
+            yield _json_number(value) if indented or math.isfinite(value) else values.show_number(value)
         case str():
             yield _json_text(value)
         case list() | tuple():
@@ -123,3 +124,18 @@ def _scientific(value: float) -> tuple[str, int]:
     digits = "".join(map(str, number.as_tuple().digits))
     fraction = f".{digits[1:]}" if len(digits) > 1 else ""
     return f"{'-' if value < 0 else ''}{digits[0]}{fraction}", number.adjusted()
+
+
+def json_text(document: object) -> str:
+    """The JSON of an answer on one line, for people: its beginning if it is long."""
+    found: list[str] = []
+    size = 0
+    try:
+        for part in encoded(document):
+            found.append(part)
+            size += len(part)
+            if size > _SHOWN:
+                return "".join(found)
+    except Fault as fault:
+        return f"({fault})"
+    return "".join(found)

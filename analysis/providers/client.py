@@ -6,7 +6,6 @@ failure is worded. Called by every provider but Prometheus', which has a client 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import httpx
 import tenacity
 
 from analysis.errors import ProviderError
+from analysis.language import conversions
 from analysis.providers import tls, wire
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
@@ -70,7 +70,7 @@ def document(request: Request, seconds: float) -> object:
     """The answer as JSON."""
     body = send(request, seconds)
     try:
-        return json.loads(body)
+        return conversions.parsed(body)
     except (ValueError, RecursionError):
         raise ProviderError(f"the answer of {wire.origin(request.url)} is not JSON") from None
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 
 from analysis.errors import ProviderError
-from analysis.language import values
+from analysis.language import printing
 from analysis.providers import client, fields
 from analysis.providers.aws import Identity, Session
 from analysis.providers.result import ProviderResult
@@ -87,9 +87,9 @@ def _result(document: object) -> ProviderResult:
     try:
         assert isinstance(document, Mapping)
         found = [dict(one) for one in document["MetricDataResults"]]
-        each = [f"[{' '.join(values.show_number(float(v)) for v in one.get('Values', ()))}]" for one in found]
+        each = [[float(v) for v in one.get("Values", ())] for one in found]
         said = [f"{m.get('Code', '')}: {m.get('Value', '')}" for m in document.get("Messages") or ()]
     except (AssertionError, KeyError, TypeError, ValueError, AttributeError):
         raise ProviderError("the answer is not that of CloudWatch's GetMetricData") from None
     metadata = {"messages": "; ".join(said)[:300]} if said else {}
-    return ProviderResult(found, f"[{' '.join(each)}]", metadata)
+    return ProviderResult(found, "".join(printing.printed(each)), metadata)

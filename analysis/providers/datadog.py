@@ -19,6 +19,7 @@ from analysis.providers.result import ProviderResult
 
 _WHERE = "datadog"
 _ADDRESS = "https://api.datadoghq.com"
+_SHOWN_GROUPS = 100
 _KEYS = ("api-key", "app-key", "address")
 
 
@@ -120,9 +121,31 @@ def _result_v2(document: object) -> ProviderResult:
         numbers = [float(value) for value in found if value is not None]
     except (AssertionError, TypeError, KeyError, ValueError):
         raise ProviderError("the answer is not that of Datadog's scalar query API") from None
-    if any(column.get("type") == "group" for column in columns):
-        return ProviderResult(numbers, f"[{','.join(map(values.show_number, numbers))}]")
+    groups = [column for column in columns if column.get("type") == "group"]
+    if groups and numbers:
+        shown = f"[{','.join(map(values.show_number, numbers))}]"
+        return ProviderResult(numbers, shown, _groups(groups, found))
     return _number(numbers[0] if numbers else None)
+
+
+def _groups(columns: Sequence[Mapping[str, object]], found: Sequence[object]) -> Mapping[str, str]:
+    """Which value is whose; of many, the lowest and the highest."""
+    rows: list[dict[str, object]] = []
+    for index, value in enumerate(found):
+        if value is not None:
+            tags = [str(tag) for column in columns for tag in _tags(column, index)]
+            rows.append({"name": ",".join(tags), "value": float(str(value))})
+    if len(rows) <= _SHOWN_GROUPS:
+        return {"groups": json.dumps(rows, separators=(",", ":"))}
+    rows.sort(key=lambda row: float(str(row["value"])))
+    few = [*rows[: _SHOWN_GROUPS // 2], *rows[-_SHOWN_GROUPS // 2 :]]
+    return {"groups": json.dumps(few, separators=(",", ":")), "groups_truncated": "true"}
+
+
+def _tags(column: Mapping[str, object], index: int) -> Sequence[object]:
+    each = column.get("values")
+    found = each[index] if isinstance(each, list) and index < len(each) else ()
+    return found if isinstance(found, list) else ()
 
 
 def _number(found: float | None) -> ProviderResult:

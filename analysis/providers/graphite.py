@@ -1,4 +1,5 @@
-"""Graphite's render API as a provider: `result` is the list of the first target's values, nulls left out.
+"""Graphite's render API as a provider: `result` is the list of the first target's values, nulls left out, nil without
+data.
 
 Spec fields are those of Argo Rollouts' `provider.graphite`: `address`, and `query` as it stands in a render URL,
 `target=...&from=-5min`.
@@ -44,6 +45,6 @@ def _result(document: object) -> ProviderResult:
         found = [float(value) for value, _ in points if value is not None]
     except (TypeError, KeyError, IndexError, ValueError):
         raise ProviderError("the answer is not that of Graphite's render API") from None
-    if not found:
-        return ProviderResult([], "[]")
+    if not points:
+        return ProviderResult(None, "[]")
     return ProviderResult(found, f"[{','.join(map(values.show_number, found))}]")

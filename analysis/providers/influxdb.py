@@ -1,4 +1,5 @@
-"""InfluxDB 2 as a provider: a Flux query; `result` is the list of the `_value` column over all tables.
+"""InfluxDB 2 as a provider: a Flux query; `result` is the list of the `_value` column over all tables,
+nil without data.
 
 Spec fields are those of Argo Rollouts' `provider.influxdb`; the Secret that `profile` names (default: influxdb)
 holds address, authToken and org.
@@ -12,13 +13,13 @@ import json
 from collections.abc import Iterator, Mapping
 
 from analysis.errors import ProviderError
-from analysis.language import values
+from analysis.language import printing
 from analysis.providers import client, fields
 from analysis.providers.result import ProviderResult
 
 _WHERE = "influxdb"
 _SECONDS = 30.0
-_NUMBERS = frozenset({"double", "long", "unsignedLong"})
+_INTEGERS = frozenset({"long", "unsignedLong"})
 
 
 class InfluxDB:
@@ -53,8 +54,7 @@ def _result(text: str) -> ProviderResult:
         found = list(_values(text))
     except (csv.Error, ValueError, IndexError):
         raise ProviderError("the answer is not annotated CSV of InfluxDB") from None
-    shown = (values.show_number(v) if isinstance(v, float) else json.dumps(v) for v in found)
-    return ProviderResult(found, f"[{','.join(shown)}]")
+    return ProviderResult(found or None, "".join(printing.printed(found)))
 
 
 def _values(text: str) -> Iterator[object]:
@@ -83,6 +83,8 @@ def _values(text: str) -> Iterator[object]:
 def _typed(text: str, kind: str) -> object:
     if text == "":
         return None
-    if kind in _NUMBERS:
+    if kind in _INTEGERS:
+        return int(text)
+    if kind == "double":
         return float(text)
     return text == "true" if kind == "boolean" else text

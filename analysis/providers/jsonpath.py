@@ -1,14 +1,17 @@
 """JSONPath as kubectl and Argo Rollouts write it, `{$.data.ok}` or `{.items[0].name}`. Pure.
 
-The path language itself is jsonpath-ng's; here only the braces are taken off.
+The path language itself is jsonpath-ng's; here the braces are taken off, and kubectl's `\\.` in a name is understood.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 from analysis.errors import ProviderError
+
+_DOTTED = re.compile(r"\.((?:[\w/-]*\\\.)+[\w/-]*)")
 
 
 def first(path: str, document: object) -> object:
@@ -31,6 +34,7 @@ def _parsed(path: str) -> Any:
     inner = path.strip()
     if inner.startswith("{") and inner.endswith("}"):
         inner = inner[1:-1].strip()
+    inner = _DOTTED.sub(lambda name: f"['{name[1].replace(chr(92), '')}']", inner)
     if inner.startswith((".", "[")):
         inner = f"${inner}"
     try:

@@ -1,6 +1,6 @@
 """New Relic as a provider: NRQL through NerdGraph, its GraphQL API.
 
-`result` is the one row of the answer as a map, or the list of rows. Spec fields are those of Argo Rollouts'
+`result` is the one row of the answer as a map, or the list of rows; nil without data. Spec fields are those of Argo Rollouts'
 `provider.newRelic`; the Secret that `profile` names (default: newrelic) holds personal-api-key, account-id and
 optionally region and base-url-nerdgraph.
 """
@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 
 from analysis.errors import ProviderError
+from analysis.language import printing
 from analysis.providers import client, fields
 from analysis.providers.result import ProviderResult
 
@@ -66,6 +67,6 @@ def _result(document: object) -> ProviderResult:
             raise ProviderError(f"New Relic refuses the query: {document['errors'][0]['message']}")
         rows = document["data"]["actor"]["account"]["nrql"]["results"]
         found = rows[0] if len(rows) == 1 else list(rows)
-        return ProviderResult(found, json.dumps(found, separators=(",", ":")))
+        return ProviderResult(found or None, printing.json_text(found))
     except (AssertionError, TypeError, KeyError, IndexError):
         raise ProviderError("the answer is not that of New Relic's NerdGraph") from None

@@ -1,7 +1,7 @@
 """Any HTTP API as a provider: one request, and a JSONPath that picks the value.
 
-Decided here: what `result` is. JSON gives the first value that `jsonPath` finds (default: the whole document),
-anything else the body as a string. Spec fields are those of Argo Rollouts' `provider.web`; `basicAuth` is ours.
+Decided here: what `result` is. JSON gives the first value that `jsonPath` finds (default: the whole document), all
+numbers being floats; anything else gives the body as a string. Spec fields are those of Argo Rollouts' `provider.web`; `basicAuth` is ours.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 
 from analysis.errors import ProviderError
-from analysis.language import values
+from analysis.language import conversions, printing
 from analysis.providers import client, fields, jsonpath, login, oauth2
 from analysis.providers.result import ProviderResult
 
@@ -61,15 +61,9 @@ def _content(spec: Mapping[str, object], method: str) -> bytes | None:
 
 def _result(body: bytes, path: str) -> ProviderResult:
     try:
-        document = json.loads(body)
+        document = conversions.parsed(body)
     except (ValueError, RecursionError):
         text = body.decode(errors="replace")
         return ProviderResult(text, text)
     found = jsonpath.first(path, document)
-    return ProviderResult(found, found if isinstance(found, str) else _shown(found))
-
-
-def _shown(found: object) -> str:
-    if isinstance(found, float):
-        return values.show_number(found)
-    return json.dumps(found, separators=(",", ":"))
+    return ProviderResult(found, printing.json_text(found))

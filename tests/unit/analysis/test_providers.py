@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import subprocess
@@ -68,6 +69,9 @@ def loki(kind: str, *result: Mapping[str, object]) -> Answer:
     return document({"status": "success", "data": data})
 
 
+WEB_TEXT = r'{"a":"\u003cé\u003e","b":1e+21}'
+DEEP = functools.reduce(lambda inner, _: [{"a": inner}], range(40), 1.0)
+TOO_DEEP = "(values nested deeper than 50 have no text)"
 FLUX = (
     "#datatype,string,long,double,string\r\n#default,_result,,,\r\n,result,table,_value,host\r\n"
     ",,0,0.25,a\r\n,,1,1.5,b\r\n\r\n"
@@ -75,7 +79,12 @@ FLUX = (
 )
 ANSWERS: list[tuple[str, Spec, Answer, object, str]] = [
     ("web", SPECS["web"], document({"ok": True}), {"ok": True}, '{"ok":true}'),
-    ("web", SPECS["web"], document(3), 3, "3"),
+    ("web", SPECS["web"], document(3), 3.0, "3"),
+    ("web", SPECS["web"], document("1.2"), "1.2", '"1.2"'),
+    ("web", SPECS["web"], document({"b": 1e21, "a": "<é>"}), {"b": 1e21, "a": "<é>"}, WEB_TEXT),
+    ("web", SPECS["web"], body(b"12345678901234567890"), 12345678901234567000.0, "12345678901234567000"),
+    ("web", SPECS["web"], body(b'{"a": 1e999}'), '{"a": 1e999}', '{"a": 1e999}'),
+    ("web", SPECS["web"], body(b'[{"a":' * 40 + b"1" + b"}]" * 40), DEEP, TOO_DEEP),
     ("web", SPECS["web"], document([0.1, None]), [0.1, None], "[0.1,null]"),
     ("web", SPECS["web"], body(b"healthy"), "healthy", "healthy"),
     (
@@ -85,7 +94,14 @@ ANSWERS: list[tuple[str, Spec, Answer, object, str]] = [
         [1.5, 2.0],
         "[1.5,2]",
     ),
-    ("graphite", SPECS["graphite"], document([]), [], "[]"),
+    ("graphite", SPECS["graphite"], document([]), None, "[]"),
+    (
+        "graphite",
+        SPECS["graphite"],
+        document([{"target": "a", "datapoints": [[None, 1311836009]]}]),
+        [],
+        "[]",
+    ),
     (
         "loki",
         SPECS["loki"],
@@ -103,9 +119,10 @@ ANSWERS: list[tuple[str, Spec, Answer, object, str]] = [
     ),
     ("newRelic", SPECS["newRelic"], nerdgraph({"count": 12}), {"count": 12}, '{"count":12}'),
     ("newRelic", SPECS["newRelic"], nerdgraph({"a": 1}, {"a": 2}), [{"a": 1}, {"a": 2}], '[{"a":1},{"a":2}]'),
-    ("newRelic", SPECS["newRelic"], nerdgraph(), [], "[]"),
-    ("influxdb", SPECS["influxdb"], body(FLUX.encode()), [0.25, 1.5, True], "[0.25,1.5,true]"),
-    ("influxdb", SPECS["influxdb"], body(b"\r\n"), [], "[]"),
+    ("newRelic", SPECS["newRelic"], nerdgraph(), None, "[]"),
+    ("newRelic", SPECS["newRelic"], nerdgraph({}), None, "{}"),
+    ("influxdb", SPECS["influxdb"], body(FLUX.encode()), [0.25, 1.5, True], "[0.25 1.5 true]"),
+    ("influxdb", SPECS["influxdb"], body(b"\r\n"), None, "[]"),
     (
         "datadog",
         SPECS["datadog"],
@@ -227,6 +244,8 @@ PATHS = [
     ("{$.items[?(@.name=='b')].x}", {"items": [{"name": "a", "x": 1}, {"name": "b", "x": 2}]}, 2),
     ("{$}", [1, 2], [1, 2]),
     ("", {"a": 1}, {"a": 1}),
+    (r"{.data.app\.example\.com/ok}", {"data": {"app.example.com/ok": 7}}, 7),
+    (r"{.a\.b[0].c\.d}", {"a.b": [{"c.d": 7}]}, 7),
 ]
 
 
@@ -402,6 +421,26 @@ def test_the_registry_knows_every_provider_and_loads_none() -> None:
         "sys.exit(bool({'httpx', 'requests', 'prometheus_api_client'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=Path(__file__).parents[3])
+
+
+def test_a_grouped_query_of_datadog_says_whose_a_value_is() -> None:
+    reply = columns(
+        {"name": "region", "type": "group", "values": [["eu"], ["us"], ["eu"]]},
+        {"name": "host", "type": "group", "values": [["a"], ["b"], ["c", "d"]]},
+        {"name": "x", "type": "number", "values": [1, None, 2.5]},
+    )
+    with serve(reply) as server:
+        found = answer("datadog", server, {**SPECS["datadog"](server.url), "apiVersion": "v2"})
+    assert found.metadata == {"groups": '[{"name":"eu,a","value":1.0},{"name":"eu,c,d","value":2.5}]'}
+
+
+def test_of_many_groups_the_lowest_and_highest_are_told() -> None:
+    hosts = {"name": "host", "type": "group", "values": [[f"h{i}"] for i in range(200)]}
+    with serve(columns(hosts, {"name": "x", "values": list(range(200))})) as server:
+        found = answer("datadog", server, {**SPECS["datadog"](server.url), "apiVersion": "v2"})
+    told = [group["name"] for group in json.loads(found.metadata["groups"])]
+    assert told == [f"h{i}" for i in (*range(50), *range(150, 200))]
+    assert found.metadata["groups_truncated"] == "true"
 
 
 def test_nan_and_infinity_are_shown_as_they_are() -> None:

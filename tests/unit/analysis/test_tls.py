@@ -22,7 +22,12 @@ QUERIES = {
     "graphite": lambda url: {"address": url, "query": "target=a"},
     "loki": lambda url: {"address": url, "query": "x"},
 }
-ANSWERS = {"prometheus": vector("1"), "web": vector("1"), "graphite": document([]), "loki": vector("1")}
+ANSWERS = {
+    "prometheus": vector("1"),
+    "web": vector("1"),
+    "graphite": document([{"datapoints": [[1, 2]]}]),
+    "loki": vector("1"),
+}
 
 
 @pytest.fixture(autouse=True)
