@@ -105,6 +105,13 @@ class ApplicationSource:
         SecretReference | None,
         Field("Credentials of this source, where there are several; keys as for spec.secretRef."),
     ] = None
+    enable_lfs: Annotated[
+        bool,
+        Field(
+            "Fetch what Git LFS keeps of the files that are read. For repositories at https and http addresses. "
+            "Default: a file that is a pointer is an error."
+        ),
+    ] = False
     directory: Annotated[DirectorySource, Field("How a directory of plain YAML is read.")] = field(
         default_factory=DirectorySource
     )

@@ -1,7 +1,7 @@
 """The files of one commit: directories, single files, whole trees, without a work tree.
 
-Decides what a path of a repository may be (inside it, in normal form), how much is read at most, and where a
-submodule begins; where its files come from is the caller's (`Elsewhere`). Called by the renderers and by
+Decides what a path of a repository may be (inside it, in normal form), how much is read at most, where a submodule
+begins and what is a pointer of Git LFS; where their content comes from is the caller's (`Elsewhere`, `Large`). Called by the renderers and by
 `controller.applications.sets`.
 """
 
@@ -12,10 +12,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from rollouts.gitops import lfs
+from rollouts.gitops.lfs import Pointer
 from rollouts.gitops.objects import ObjectReader
 from rollouts.gitops.render import MAX_FILES, MAX_TOTAL_BYTES, Entry, RenderError
 
-__all__ = ["CommitFiles", "Elsewhere", "File", "inside", "object_name", "outermost"]
+__all__ = ["CommitFiles", "Elsewhere", "File", "Large", "inside", "object_name", "outermost"]
 
 LINK = "120000"
 SUBMODULE = "160000"
@@ -24,6 +26,8 @@ _DEEPEST_MODULE = 5
 
 Elsewhere = Callable[[str, str], Awaitable["CommitFiles"]]
 """URL as .gitmodules has it, and commit -> the files. Raises `SourceError`, `RenderError`."""
+Large = Callable[[Sequence[Pointer]], Awaitable[Mapping[Pointer, bytes]]]
+"""The content of every one of these pointers. Raises `SourceError`."""
 _Ask = Callable[["CommitFiles", Sequence[str]], Awaitable[dict[str, "_T"]]]
 _T = TypeVar("_T")
 
@@ -43,6 +47,8 @@ class CommitFiles:
     objects: ObjectReader
     commit: str
     elsewhere: Elsewhere | None = None
+    large: Large | None = None
+    """None: pointers of Git LFS stay what they are."""
     depth: int = 0
     _urls: Mapping[str, str] | None = field(default=None, init=False)
     """Submodules by their path; None before anybody asked."""
@@ -95,8 +101,17 @@ class CommitFiles:
         files = [(p, f) for p, f in zip(paths, found, strict=True) if f and f.type == "blob"]
         if sum(f.size for _, f in files) > MAX_TOTAL_BYTES:
             raise RenderError(f"{files[0][0]} and others are longer than {MAX_TOTAL_BYTES} bytes")
-        texts = await self.objects.contents([f.id for _, f in files])
+        texts = await self.contents([f.id for _, f in files])
         return {p: text for (p, _), text in zip(files, texts, strict=True)}
+
+    async def contents(self, ids: Sequence[str]) -> list[bytes]:
+        """The content of each of our objects, also where only a pointer to it is in Git."""
+        texts = await self.objects.contents(ids)
+        if self.large is None:
+            return texts
+        pointers = {i: p for i, text in enumerate(texts) if (p := lfs.pointer(text))}
+        found = await self.large(sorted(set(pointers.values()))) if pointers else {}
+        return [found[pointers[i]] if i in pointers else text for i, text in enumerate(texts)]
 
     async def routed(self, paths: Sequence[str], ask: _Ask[_T]) -> dict[str, _T]:
         """Ask for what is here and, for paths inside of submodules, there."""
@@ -147,12 +162,12 @@ class CommitFiles:
 
 async def contents(entries: Sequence[tuple[Entry, CommitFiles]]) -> list[bytes]:
     """The content of each entry, asked for in as few calls as there are repositories."""
-    by_reader: dict[int, tuple[ObjectReader, list[str]]] = {}
+    by_repository: dict[int, tuple[CommitFiles, list[str]]] = {}
     for entry, files in entries:
-        by_reader.setdefault(id(files.objects), (files.objects, []))[1].append(entry.blob)
+        by_repository.setdefault(id(files), (files, []))[1].append(entry.blob)
     found: dict[str, bytes] = {}
-    for reader, ids in by_reader.values():
-        found |= dict(zip(ids, await reader.contents(ids), strict=True))
+    for files, ids in by_repository.values():
+        found |= dict(zip(ids, await files.contents(ids), strict=True))
     return [found[entry.blob] for entry, _ in entries]
 
 

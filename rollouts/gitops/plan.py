@@ -37,6 +37,7 @@ from rollouts.gitops.snapshot import Healing, Snapshot, SourceView, Tokens
 
 _HEALS_AT_ONCE = 3
 _HEAL_LONGEST_SECONDS = 300
+_SOURCE_RETRY = timedelta(seconds=30)
 
 
 def policy(spec: ApplicationSpec) -> SyncPolicyAutomated:
@@ -327,6 +328,9 @@ def _drift(s: Snapshot, comparison: Comparison) -> tuple[Event, ...]:
 def _requeue_at(s: Snapshot, state: Revisions, comparison: Comparison) -> datetime | None:
     entry = revision.holding(state, s.source.candidate)
     times = [entry.retry_at if entry else None, _deadline(s, state), s.gate.until if s.gate else None]
+    if s.source.failure:
+        # Polls ring when Git answers again; nobody does for what is fetched while rendering.
+        times.append(s.now + _SOURCE_RETRY)
     if is_settled(state) and policy(s.application.spec).self_heal:
         times += [_heal_at(s, c) for c in comparison.due]
     return min((t for t in times if t is not None), default=None)

@@ -55,8 +55,7 @@ def selected(entries: Iterable[Entry], options: DirectorySource) -> tuple[Entry,
     for entry in chosen:
         if entry.mode == _SYMLINK:
             raise RenderError(f"{entry.path}: is a symbolic link, which is not followed; exclude it")
-        if entry.size > MAX_FILE_BYTES:
-            raise RenderError(f"{entry.path}: is {entry.size} bytes long; the limit is {MAX_FILE_BYTES}")
+        check_length(entry.path, entry.size)
     if len(chosen) > MAX_FILES or sum(e.size for e in chosen) > MAX_TOTAL_BYTES:
         raise RenderError(
             f"selects {len(chosen)} files; the limits are {MAX_FILES} files and {MAX_TOTAL_BYTES} bytes"
@@ -81,8 +80,14 @@ def check_is_here(path: str, content: bytes) -> None:
     """Raises `RenderError` for a file whose content Git LFS keeps somewhere else."""
     if content.startswith(_LFS):
         raise RenderError(
-            f"{path}: is a pointer of Git LFS, whose files are not fetched; keep what is rendered in Git itself"
+            f"{path}: is a pointer of Git LFS, whose content was not fetched; set enableLfs: true on the source, "
+            "or keep what is rendered in Git itself"
         )
+
+
+def check_length(path: str, size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise RenderError(f"{path}: is {size} bytes long; the limit is {MAX_FILE_BYTES}")
 
 
 def combined(sets: Sequence[Rendered], *, namespace: str) -> Rendered:

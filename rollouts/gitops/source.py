@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rollouts.api.application_status import ApplicationReason
 from rollouts.gitops import importing, versions
-from rollouts.gitops.commit import CommitFiles, Elsewhere, File, object_name
+from rollouts.gitops.commit import CommitFiles, Elsewhere, File, Large, object_name
 from rollouts.gitops.credentials import Credentials
 from rollouts.gitops.git import Git, SourceError, shown
 from rollouts.gitops.objects import ObjectReader
@@ -154,10 +154,12 @@ class Mirror:
         (found,) = await self._objects.look_up([_tip(ref)])
         return found is not None and found.id == wanted
 
-    async def at(self, commit: str, elsewhere: Elsewhere | None = None) -> CommitFiles:
-        """The files of a commit that is in the mirror; those of submodules by way of `elsewhere`."""
+    async def at(
+        self, commit: str, elsewhere: Elsewhere | None = None, large: Large | None = None
+    ) -> CommitFiles:
+        """The files of a commit that is in the mirror; those of submodules and of Git LFS by way of these."""
         await self.prepare()
-        return CommitFiles(self._objects, commit, elsewhere)
+        return CommitFiles(self._objects, commit, elsewhere, large)
 
     async def store(self, digest: str, files: Mapping[str, File]) -> None:
         """Keep the files of an artifact as if they were a commit, under its digest."""

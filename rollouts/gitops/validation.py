@@ -177,6 +177,11 @@ def _check_source(source: ApplicationSource, where: str) -> None:
         _check_revision(source, f"{where}.targetRevision")
     else:
         _check_artifact(source, where)
+    if source.enable_lfs and not (is_git(source) and source.repo_url.startswith(("https://", "http://"))):
+        problem = "is for Git repositories at https and http addresses: Git LFS is spoken with no others"
+        raise SpecError(
+            f"{where}.enableLfs", "true", problem, "write its https address in repoURL, or leave it out"
+        )
     path = source.path
     if path.startswith("/") or ".." in path.split("/") or _CONTROL.search(path):
         problem = "must be a directory inside the repository"

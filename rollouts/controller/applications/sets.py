@@ -17,7 +17,8 @@ from typing import NamedTuple
 from rollouts.api.application import Application, ApplicationSource
 from rollouts.api.parse import dump
 from rollouts.controller.applications.given import GivenValues, destination_namespace
-from rollouts.controller.applications.positions import Position, remote_key
+from rollouts.controller.applications.large import LargeFiles
+from rollouts.controller.applications.positions import Position, RemoteKey, remote_key
 from rollouts.controller.applications.repositories import Repositories
 from rollouts.controller.applications.submodules import Submodules
 from rollouts.controller.applications.trust import Trust
@@ -96,9 +97,10 @@ class _Cache:
 class Sets:
     """Rendered sets of all Applications."""
 
-    def __init__(self, kube: Kube, repositories: Repositories, confined: Confined) -> None:
+    def __init__(self, kube: Kube, repositories: Repositories, confined: Confined, large: LargeFiles) -> None:
         self._kube = kube
         self._repositories = repositories
+        self._large = large
         self._confined = confined
         self._given = GivenValues(kube)
         self._trust = Trust(kube)
@@ -166,14 +168,19 @@ class Sets:
         sources = application.spec.every_source
         remotes = [remote_key(application, source) for source in sources]
         files = [
-            await self._repositories.mirror(remote).at(commit, self._submodules.of(remote))
-            for remote, commit in zip(remotes, commits, strict=True)
+            await self._files(source, remote, commit)
+            for source, remote, commit in zip(sources, remotes, commits, strict=True)
         ]
         refs = {s.ref: f for s, f in zip(sources, files, strict=True) if s.ref}
         return [
             _Part(s, r.place, f, refs, f"spec.sources[{i}]: " if len(sources) > 1 else "")
             for i, (s, r, f) in enumerate(zip(sources, remotes, files, strict=True))
         ]
+
+    async def _files(self, source: ApplicationSource, remote: RemoteKey, commit: str) -> CommitFiles:
+        large = self._large.of if source.enable_lfs else None
+        mirror = self._repositories.mirror(remote)
+        return await mirror.at(commit, self._submodules.of(remote, large), large(remote) if large else None)
 
     async def _reading(self, part: _Part) -> Reading | None:
         """None for a source that is there for its values files only."""

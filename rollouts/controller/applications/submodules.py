@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from rollouts.controller.applications.positions import RemoteKey
 from rollouts.errors import SpecError
 from rollouts.gitops import validation
-from rollouts.gitops.commit import CommitFiles, Elsewhere
+from rollouts.gitops.commit import CommitFiles, Elsewhere, Large
 from rollouts.gitops.git import origin
 from rollouts.gitops.render import RenderError
 from rollouts.gitops.source import Mirror
@@ -30,13 +30,13 @@ class Submodules:
 
     at_commit: Callable[[RemoteKey, str], Awaitable[Mirror]]
 
-    def of(self, parent: RemoteKey) -> Elsewhere:
-        """How a commit of `parent` finds the files of its submodules."""
+    def of(self, parent: RemoteKey, large: Callable[[RemoteKey], Large] | None = None) -> Elsewhere:
+        """How a commit of `parent` finds the files of its submodules, and with `large` those of Git LFS in them."""
 
         async def elsewhere(url: str, commit: str) -> CommitFiles:
             remote = _remote(parent, url)
             mirror = await self.at_commit(remote, commit)
-            return await mirror.at(commit, self.of(remote))
+            return await mirror.at(commit, self.of(remote, large), large(remote) if large else None)
 
         return elsewhere
 

@@ -13,6 +13,7 @@ from rollouts.controller.applications import gauges, records
 from rollouts.controller.applications.apply import Applier
 from rollouts.controller.applications.departure import Departure
 from rollouts.controller.applications.hosting import Hosting
+from rollouts.controller.applications.large import LargeFiles
 from rollouts.controller.applications.live import ORIGIN, LiveObjects
 from rollouts.controller.applications.outward import Outward
 from rollouts.controller.applications.places import Places
@@ -38,6 +39,7 @@ from rollouts.gitops import credentials
 from rollouts.gitops.credentials import Credentials, MissingError
 from rollouts.gitops.git import Git, SourceError
 from rollouts.gitops.github_app import GitHubApps
+from rollouts.gitops.lfs import Storage
 from rollouts.gitops.renderers.confined import Confined
 from rollouts.kube import Kube, resources
 from rollouts.settings import Settings
@@ -111,7 +113,9 @@ def _sources(environment: Environment, bell: _Bell) -> _Sources:
         GitHubApps(environment.now),
     )
     repositories = Repositories(outside, settings.git_cache_dir, bell.applications.add)
-    return _Sources(outside, repositories, Sets(kube, repositories, Confined(settings.tools_dir)))
+    large = LargeFiles(outside, Storage(settings.git_cache_dir / "lfs"))
+    sets = Sets(kube, repositories, Confined(settings.tools_dir), large)
+    return _Sources(outside, repositories, sets)
 
 
 def _reconciler(environment: Environment, bell: _Bell, sources: _Sources, live: LiveObjects) -> Reconciler:

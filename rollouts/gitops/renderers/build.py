@@ -164,6 +164,8 @@ async def _plain(
     chosen = render.selected(entries, options)
     contents = await commit.contents([(e, entries[e]) for e in chosen])
     plain = {e.path: File(e.mode, text) for e, text in zip(chosen, contents, strict=True)}
+    for name, found in plain.items():
+        render.check_length(name, len(found.content))  # Of a file of Git LFS only now.
     return {name: f.content for name, f in (await _open(confined, plain, given)).items()}
 
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from rollouts.api.application import Application, SyncPolicy, SyncPolicyAutomated
-from rollouts.api.application_status import ApplicationStatus, HealthStatus, SyncStatus
+from rollouts.api.application_status import ApplicationReason, ApplicationStatus, HealthStatus, SyncStatus
 from rollouts.gitops import plan
 from rollouts.gitops.actions import ApplyObjects, KeepGood, Plan, PruneObjects
-from rollouts.gitops.snapshot import DeclaredSet, Snapshot, Tokens
+from rollouts.gitops.snapshot import DeclaredSet, Snapshot, SourceFailure, SourceView, Tokens
 from tests.unit.gitops.builders import (
     NOW,
     A,
@@ -399,3 +399,13 @@ def _marked(body: Object, status: Object) -> Object:
 
 def _pod() -> Object:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "late", "namespace": "prod"}, "spec": {}}
+
+
+def test_a_source_that_cannot_be_had_is_looked_at_again_by_itself() -> None:
+    """A poll rings when Git answers again; nobody does for what is fetched while rendering."""
+    s = snapshot({A: [config_map()]}, git=A, live_objects=[])
+    trouble = SourceFailure(ApplicationReason.GIT_OPERATION_FAILED, "no answer")
+
+    decided = plan.decide(replace(s, source=SourceView(failure=trouble)))
+
+    assert decided.requeue_at == NOW + timedelta(seconds=30)
