@@ -16,7 +16,7 @@ from rollouts.delivery import runs, view
 from rollouts.delivery.delay import ending, without_deadline
 from rollouts.delivery.sets import Sets, available, sized
 from rollouts.delivery.snapshot import ReplicaSet
-from rollouts.delivery.steps import Accept, Analyse, Ask, Grow, Step, Switch, Wait, take
+from rollouts.delivery.steps import Accept, Analyse, Ask, Grow, Step, Switch, Wait, follow
 from rollouts.delivery.view import Draft, Mode, View
 
 
@@ -54,12 +54,7 @@ def sizes(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> Set
 
 def walk(seen: View, strategy: BlueGreenStrategy, draft: Draft, planned: Sets) -> tuple[Draft, Step | None]:
     """As far as the pods that there are allow; and the step that is not reached."""
-    for step in compiled(seen, strategy, draft.status):
-        taken = take(seen, draft, planned, step)
-        if not taken.reached:
-            return taken.draft, step
-        draft = taken.draft
-    return draft, None
+    return follow(seen, draft, planned, compiled(seen, strategy, draft.status))
 
 
 def compiled(seen: View, strategy: BlueGreenStrategy, status: RolloutStatus) -> tuple[Step, ...]:

@@ -17,7 +17,7 @@ from rollouts.delivery import experiment_step, replicas, routed, runs, view, web
 from rollouts.delivery.events import StepCompleted
 from rollouts.delivery.replicas import Pair
 from rollouts.delivery.sets import Sets
-from rollouts.delivery.steps import Analyse, Ask, Conduct, Grow, Steer, Step, Wait, Weigh, take
+from rollouts.delivery.steps import Analyse, Ask, Conduct, Grow, Steer, Step, Wait, Weigh, follow
 from rollouts.delivery.view import Draft, Mode, View
 
 
@@ -53,19 +53,12 @@ def walk(seen: View, draft: Draft, planned: Sets) -> tuple[Draft, Step | None]:
         if proving:
             step = _proving(seen, step)
         before = draft
-        for part in _with_webhooks(seen, draft.status, step):
-            taken = take(seen, draft, planned, part)
-            if not taken.reached:
-                return taken.draft, part
-            draft = taken.draft
+        draft, missed = follow(seen, draft, planned, _with_webhooks(seen, draft.status, step))
+        if missed is not None:
+            return draft, missed
         draft = _completed(seen, before, draft, index)
         index += 1
-    for step in _promotion(seen, draft.status):
-        taken = take(seen, draft, planned, step)
-        if not taken.reached:
-            return taken.draft, step
-        draft = taken.draft
-    return draft, None
+    return follow(seen, draft, planned, _promotion(seen, draft.status))
 
 
 def _with_webhooks(seen: View, status: RolloutStatus, step: Step) -> tuple[Step, ...]:

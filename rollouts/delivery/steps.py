@@ -6,6 +6,7 @@ decided before, in `canary` and `bluegreen`. Called by `plan`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -93,6 +94,16 @@ Step = Weigh | Steer | Grow | Wait | Analyse | Conduct | Ask | Accept | Switch
 class Taken:
     draft: Draft
     reached: bool
+
+
+def follow(seen: View, draft: Draft, planned: Sets, steps: Iterable[Step]) -> tuple[Draft, Step | None]:
+    """One after the other, as far as the pods that there are allow; and the step that is not reached."""
+    for step in steps:
+        taken = take(seen, draft, planned, step)
+        draft = taken.draft
+        if not taken.reached:
+            return draft, step
+    return draft, None
 
 
 def take(  # noqa: PLR0911 - one arm a step
