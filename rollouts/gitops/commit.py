@@ -17,7 +17,7 @@ from rollouts.gitops.lfs import Pointer
 from rollouts.gitops.objects import ObjectReader
 from rollouts.gitops.render import MAX_FILES, MAX_TOTAL_BYTES, Entry, RenderError
 
-__all__ = ["CommitFiles", "Elsewhere", "File", "Large", "inside", "object_name", "outermost"]
+__all__ = ["CommitFiles", "Elsewhere", "File", "Large", "inside", "object_name", "outermost", "reached"]
 
 LINK = "120000"
 SUBMODULE = "160000"
@@ -209,6 +209,30 @@ def outermost(directories: Iterable[str]) -> tuple[str, ...]:
         if not any(k in (".", directory) or directory.startswith(f"{k}/") for k in kept):
             kept.append(directory)
     return tuple(kept)
+
+
+async def reached(
+    start: Sequence[str],
+    refers: Callable[[str], Awaitable[Iterable[str]]],
+    *,
+    most: int,
+    too_many: str,
+) -> tuple[str, ...]:
+    """The first directory, then the outermost of those that it and the others refer to, near and far.
+
+    Raises `RenderError`, also when there are more than `most` of them.
+    """
+    seen: dict[str, None] = {}
+    left = list(start)
+    while left:
+        directory = left.pop()
+        if directory in seen:
+            continue
+        seen[directory] = None
+        if len(seen) > most:
+            raise RenderError(too_many)
+        left += await refers(directory)
+    return (start[0], *outermost(d for d in seen if d != start[0]))
 
 
 def digest_of(trees: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from rollouts.api.rendering import HelmSource
 from rollouts.gitops import documents
-from rollouts.gitops.commit import CommitFiles, File, inside, outermost
+from rollouts.gitops.commit import CommitFiles, File, inside, reached
 from rollouts.gitops.render import RenderError
 from rollouts.gitops.renderers.checkout import Checkout, checked_out
 from rollouts.gitops.renderers.confined import Confined
@@ -62,17 +62,12 @@ class Release:
 
 async def directories(files: CommitFiles, path: str) -> tuple[str, ...]:
     """The chart and the charts beside it that it depends on by `file://`. Raises `RenderError`."""
-    seen: dict[str, None] = {}
-    left = [path]
-    while left:
-        directory = left.pop()
-        if directory in seen:
-            continue
-        seen[directory] = None
-        if len(seen) > _MAX_DEPENDENCIES:
-            raise RenderError(f"{path} depends on more than {_MAX_DEPENDENCIES} charts")
-        left += await _local_dependencies(files, directory)
-    return (path, *outermost(d for d in seen if d != path))
+    return await reached(
+        [path],
+        lambda directory: _local_dependencies(files, directory),
+        most=_MAX_DEPENDENCIES,
+        too_many=f"{path} depends on more than {_MAX_DEPENDENCIES} charts",
+    )
 
 
 def value_files(path: str, options: HelmSource) -> tuple[str, ...]:

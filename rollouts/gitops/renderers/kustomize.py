@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rollouts.api.parse import dump
 from rollouts.api.rendering import KustomizeSource
 from rollouts.gitops import documents
-from rollouts.gitops.commit import LINK, CommitFiles, File, inside, outermost
+from rollouts.gitops.commit import LINK, CommitFiles, File, inside, reached
 from rollouts.gitops.render import RenderError
 from rollouts.gitops.renderers.checkout import checked_out
 from rollouts.gitops.renderers.confined import Confined
@@ -40,22 +40,21 @@ _IMAGE = re.compile(r"^(?P<name>[^=]+?)(?:=(?P<new>.+))?$")
 
 async def directories(files: CommitFiles, path: str, options: KustomizeSource) -> tuple[str, ...]:
     """Every directory that a build of `path` reads, `path` first. Raises `RenderError`."""
-    seen: dict[str, None] = {}
-    left = [path, *(inside(path, c) for c in options.components)]
-    while left:
-        directory = left.pop()
-        if directory in seen:
-            continue
-        seen[directory] = None
-        if len(seen) > _MAX_DIRECTORIES:
-            raise RenderError(f"{path} refers to more than {_MAX_DIRECTORIES} directories")
+
+    async def refers(directory: str) -> Iterable[str]:
         name, kustomization = await _kustomization(files, directory)
         referred = [(field, entry) for field in _REFERRING for entry in _entries(kustomization, field, name)]
         for field, file in _files_of(kustomization):
             if _WEB.match(file):
                 raise _elsewhere(name, field, file)
-        left += await _local(files, directory, name, referred)
-    return (path, *outermost(d for d in seen if d != path))
+        return await _local(files, directory, name, referred)
+
+    return await reached(
+        [path, *(inside(path, c) for c in options.components)],
+        refers,
+        most=_MAX_DIRECTORIES,
+        too_many=f"{path} refers to more than {_MAX_DIRECTORIES} directories",
+    )
 
 
 async def build(confined: Confined, files: Mapping[str, File], path: str, options: KustomizeSource) -> bytes:
