@@ -32,7 +32,7 @@ from tests.builders import (
     set_scale,
     set_weight,
 )
-from tests.sim.driver import random_rollout
+from tests.sim import random_rollouts
 
 COUNTED = builders.metric("success-rate", interval=30, count=5)
 TEMPLATES = {
@@ -192,7 +192,7 @@ def unattended(subject: Rollout) -> Rollout:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 1_000_000), st.sampled_from([0, 7]))
 def test_what_is_played_agrees_with_what_is_told(seed: int, min_ready_seconds: int) -> None:
-    subject = unattended(random_rollout(random.Random(seed)))
+    subject = unattended(random_rollouts.rollout(random.Random(seed)))
     subject = replace(subject, spec=replace(subject.spec, min_ready_seconds=min_ready_seconds))
     if not subject.spec.replicas:
         return  # without pods there is nobody to serve
