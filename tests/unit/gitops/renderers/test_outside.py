@@ -22,16 +22,8 @@ from rollouts.gitops.renderers import kustomize
 from rollouts.gitops.renderers.confined import Confined
 from tests.unit.gitops.builders import application
 from tests.unit.gitops.renderers.conftest import Repository
-from tests.unit.gitops.renderers.test_build import (
-    AS_YAML,
-    BASE,
-    CHART,
-    GIVEN,
-    config_map,
-    data,
-    made_key,
-    rendered,
-)
+from tests.unit.gitops.renderers.test_build import BASE, CHART, GIVEN, config_map, data, rendered
+from tests.unit.gitops.renderers.test_encrypted import AS_YAML, made_key
 
 STOLEN = "hunter22"
 
