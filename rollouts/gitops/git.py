@@ -51,6 +51,8 @@ _ABSENT = re.compile(
     r"repository '[^']*' not found|returned error: 404|does not appear to be a git repository", re.IGNORECASE
 )
 _TELLING = ("fatal:", "error:", "remote:")
+_TOOK = re.compile(r" after \d+ ms")
+"""Other words for the same trouble, which would be told again and again."""
 _USER_INFO = re.compile(r"//[^/@\s]*@")
 
 
@@ -189,7 +191,7 @@ def failure(verb: str, url: str, stderr: str, credentials: Credentials | None) -
 def _told(stderr: str, credentials: Credentials | None) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith(_TELLING) or "Permission denied (" in line] or lines
-    text = _USER_INFO.sub("//", " ".join(telling[:3]))[:400]
+    text = _TOOK.sub("", _USER_INFO.sub("//", " ".join(telling[:3])))[:400]
     known = (credentials.password, credentials.bearer, credentials.username) if credentials else ()
     for secret in known:
         text = text.replace(secret, "…") if len(secret) > 3 else text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import socket
 import subprocess
@@ -13,14 +12,10 @@ from pathlib import Path
 import pytest
 
 from rollouts.api.application_status import ApplicationReason
-from rollouts.gitops import git as git_module
 from rollouts.gitops import objects, source
 from rollouts.gitops.commit import File
-from rollouts.gitops.credentials import Credentials
 from rollouts.gitops.git import Git, SourceError
 from rollouts.gitops.source import Mirror, RemoteRefs
-
-SECRET = "s3cr3t-w0rd"
 
 
 class Repository:
@@ -333,52 +328,6 @@ async def test_a_server_that_never_answers_is_given_up_and_leaves_no_process(
 
         assert not e.value.definite
         assert not await _processes_with(url)
-
-
-@pytest.mark.parametrize(
-    ("stderr", "reason", "definite"),
-    [
-        (
-            f"fatal: Authentication failed for 'https://bob:{SECRET}@h/x'",
-            ApplicationReason.AUTHENTICATION_FAILED,
-            True,
-        ),
-        ("fatal: unable to access: returned error: 403", ApplicationReason.AUTHENTICATION_FAILED, True),
-        (
-            "remote: x\nfatal: repository 'https://h/x' not found",
-            ApplicationReason.GIT_OPERATION_FAILED,
-            True,
-        ),
-        ("fatal: Could not resolve host: h", ApplicationReason.GIT_OPERATION_FAILED, False),
-        (f"fatal: weird {SECRET}", ApplicationReason.GIT_OPERATION_FAILED, False),
-        ("", ApplicationReason.GIT_OPERATION_FAILED, False),
-    ],
-)
-def test_a_failure_is_told_by_kind_and_without_secrets(
-    stderr: str, reason: ApplicationReason, definite: bool
-) -> None:
-    error = git_module.failure("fetch", f"https://bob:{SECRET}@h/x", stderr, Credentials("bob", SECRET))
-
-    assert (error.reason, error.definite) == (reason, definite)
-    assert SECRET not in str(error)
-
-
-def test_credentials_are_offered_to_their_host_only_and_never_shown(git: Git) -> None:
-    environment = git._environment("https://git.example.com/x.git", Credentials("bob", SECRET), {})
-
-    settings = {v: k for k, v in environment.items() if k.startswith("GIT_CONFIG_KEY_")}
-    assert "credential.https://git.example.com.helper" in settings
-    carrying = [k for k, v in environment.items() if SECRET in v]
-    assert carrying == ["ROLLOUTS_GIT_PASSWORD"]
-    assert SECRET not in repr(Credentials("bob", SECRET))
-
-
-def test_the_machine_s_own_git_configuration_is_not_read(git: Git) -> None:
-    environment = git._environment("https://git.example.com/x.git", None, {})
-
-    assert environment["GIT_CONFIG_NOSYSTEM"] == "1"
-    assert environment["GIT_CONFIG_GLOBAL"] == os.devnull
-    assert environment["GIT_TERMINAL_PROMPT"] == "0"
 
 
 async def _processes_with(text: str) -> list[str]:
