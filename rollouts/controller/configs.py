@@ -111,7 +111,7 @@ class Configs:
         ):
             self._sources.pop(resource.ref(action.source, about.namespace), None)
             raise Conflict(f"{action.kind} {about.namespace}/{action.source} has just changed")
-        if (resource, about.namespace) not in self._listed and await self._finds(resource, about, action):
+        if await self._finds(resource, about, action):
             return
         body = bodies.config_copy(action, source, rollout, self._names)
         try:
@@ -125,7 +125,13 @@ class Configs:
         self._saw(resource, made["metadata"])
 
     async def _finds(self, resource: Resource, about: ObjectMeta, action: CopyConfig) -> bool:
-        """Whether a process before this one has made the copy; those that there are have not been listed yet."""
+        """Whether a process before this one has made the copy.
+
+        Those that there are may not have been listed yet, or only after it was decided to make one.
+        """
+        known = self._copies.get(resource.ref(action.name, about.namespace))
+        if (resource, about.namespace) in self._listed:
+            return known is not None and known.owner == about.uid
         try:
             made = await self._kube.get(resource.ref(action.name, about.namespace))
         except NotFound:
