@@ -12,7 +12,7 @@ import functools
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -28,6 +28,8 @@ _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
 _UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _TEMPLATED = re.compile(r"\{\{.*\}\}")
 _PERCENT = re.compile(r"\d+%")
+_PLAIN = frozenset({bool, int, float, str, dict})
+"""Types that are JSON as they are. A mapping's values are JSON in every model."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,10 +41,7 @@ class ModelField:
     hint: Any
     info: Field
     default: Any
-
-    @property
-    def required(self) -> bool:
-        return self.default is dataclasses.MISSING
+    required: bool
 
 
 def parse(cls: type[T], value: object, path: str, *, strict: bool = True) -> T:
@@ -54,10 +53,13 @@ def parse(cls: type[T], value: object, path: str, *, strict: bool = True) -> T:
     return typing.cast("T", reader(value, path))
 
 
-def dump(model: object) -> dict[str, Any]:
-    """`model` as JSON; what equals its default is left out unless the field is `shown` or required."""
+def dump(model: object, fields: Iterable[ModelField] | None = None) -> dict[str, Any]:
+    """`model`, or some `fields` of it, as JSON.
+
+    What equals its default is left out unless the field is `shown` or required.
+    """
     out: dict[str, Any] = {}
-    for spec in model_fields(typing.cast("typing.Hashable", type(model))):
+    for spec in model_fields(typing.cast("typing.Hashable", type(model))) if fields is None else fields:
         value = getattr(model, spec.name)
         if spec.info.rest:
             out.update(value)
@@ -125,7 +127,8 @@ def _model_field(f: dataclasses.Field[Any], hint: Any) -> ModelField:
         hint, *extras = typing.get_args(hint)
         info = next((e for e in extras if isinstance(e, Field)), info)
     default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
-    return ModelField(f.name, info.json or _camel(f.name), hint, info, default)
+    required = default is dataclasses.MISSING
+    return ModelField(f.name, info.json or _camel(f.name), hint, info, default, required)
 
 
 def _camel(name: str) -> str:
@@ -282,14 +285,14 @@ def _kind(value: object) -> str:
 
 
 def _written(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, datetime):
         return format_timestamp(value)
     if isinstance(value, timedelta):
         return format_duration(value)
-    if isinstance(value, StrEnum):
-        return value.value
     if isinstance(value, tuple):
         return [_written(v) for v in value]
     if dataclasses.is_dataclass(value):
         return dump(value)
-    return value
+    return value.value if isinstance(value, StrEnum) else value

@@ -88,6 +88,8 @@ class _Field:
     name: str
     type: _Type
     always: bool
+    may_be_absent: bool
+    """Most fields of most templates are: Go leaves out what is empty, but no struct and no amount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +104,13 @@ class _Encoder:
         given = _filled(name, value) if self.fill else value
         out: dict[str, Any] = {}
         for field in _structs()[name]:
-            encoded = self._field(field, given.get(field.name), f"{path}.{field.name}")
+            item = given.get(field.name)
+            if item is None and field.may_be_absent:
+                continue
+            encoded = self._field(field, item, f"{path}.{field.name}")
             if encoded is not _OMITTED:
                 out[field.name] = encoded
-        known = {field.name for field in _structs()[name]}
-        out.update((key, given[key]) for key in sorted(given) if key not in known)
+        out.update((key, given[key]) for key in sorted(given.keys() - _known_names(name)))
         return out
 
     def _field(self, field: _Field, value: object, path: str) -> object:
@@ -114,9 +118,7 @@ class _Encoder:
         if value is None:
             if kind.is_struct:
                 return self.struct(kind.name, {}, path)
-            if field.always:
-                return None if kind.form else _ZERO[kind.name]
-            return "0" if (kind.form, kind.name) == ("", "q") else _OMITTED
+            return None if kind.form else _ZERO[kind.name]
         encoded = self._value(kind, value, path)
         plain = kind.form in ("[]", "{}") or (not kind.form and not kind.is_struct and kind.name != "q")
         return _OMITTED if plain and not field.always and not encoded else encoded
@@ -176,9 +178,16 @@ def _structs() -> Mapping[str, tuple[_Field, ...]]:
     return {name: tuple(_field(text) for text in fields) for name, *fields in lines}
 
 
+@functools.cache
+def _known_names(struct: str) -> frozenset[str]:
+    return frozenset(field.name for field in _structs()[struct])
+
+
 def _field(text: str) -> _Field:
     name, _, kind = text.partition(":")
-    return _Field(name, _type(kind.removeprefix("!")), always=kind.startswith("!"))
+    type_, always = _type(kind.removeprefix("!")), kind.startswith("!")
+    is_amount = (type_.form, type_.name) == ("", "q")
+    return _Field(name, type_, always, may_be_absent=not (always or type_.is_struct or is_amount))
 
 
 def _type(text: str) -> _Type:

@@ -92,7 +92,7 @@ class Applier:
         await self._tell(metadata, plan.events)
         # Status last: a crash before it repeats the decision, never the step.
         wrote = await self._write_status(metadata, known.status, plan.status)
-        self.recorder.settle(metadata.uid)
+        self.recorder.settle(metadata.key)
         steered = [await self._steer(known, a) for a in plan.actions if isinstance(a, SetWeights)]
         # An eviction may have been refused: it comes back at the plan's time, not at once.
         acted = any(not isinstance(a, EvictPod | SetWeights) for a in plan.actions)

@@ -98,9 +98,6 @@ class Store(Generic[T]):
     def __len__(self) -> int:
         return len(self._records)
 
-    def keys(self) -> tuple[Key, ...]:
-        return tuple(self._records)
-
     def put(self, body: Body, *, origin: str = WATCH) -> bool:
         """Take over what the API server says. False when it is not newer than what we have."""
         metadata = body["metadata"]

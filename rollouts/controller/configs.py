@@ -67,6 +67,7 @@ class Configs:
         """From now on this Rollout reads these and no others; None: it copies nothing and has no copies."""
         targets = [_target(rollout.namespace, config) for config in wanted or ()]
         for changed in self._users.set(rollout, targets):
+            self._sources.get(changed, {}).pop(rollout.name, None)
             if not self._users.sources(changed):
                 self._sources.pop(changed, None)
                 self._newest.pop(changed, None)
@@ -95,10 +96,14 @@ class Configs:
         return tuple(found)
 
     def existing(self, namespace: str, owner: str) -> tuple[ExistingCopy, ...]:
+        found = (
+            (ref, copy)
+            for ref, copy in self._copies.items()
+            if copy.owner == owner and ref.namespace == namespace
+        )
         return tuple(
             ExistingCopy(ref.resource.kind, ref.name, copy.uid)
-            for ref, copy in sorted(self._copies.items(), key=lambda each: str(each[0]))
-            if copy.owner == owner and ref.namespace == namespace
+            for ref, copy in sorted(found, key=lambda each: str(each[0]))
         )
 
     async def copy(self, writer: Writer, rollout: Rollout, action: CopyConfig) -> None:

@@ -35,12 +35,12 @@ class Recorder:
         self._kube = kube
         self._resource = resource
         self._metrics = metrics
-        self._unsettled: dict[str, set[Event | gitops.Event]] = {}
+        self._unsettled: dict[str, set[tuple[str, Event | gitops.Event]]] = {}
 
     async def post(self, about: ObjectMeta, event: Event | gitops.Event, now: datetime) -> None:
         """Tell it once until `settle` is called, however often the decision is repeated."""
-        told = self._unsettled.setdefault(about.uid, set())
-        if event in told:
+        told = self._unsettled.setdefault(about.key, set())
+        if (about.uid, event) in told:
             return
         body = self._body(about, event, format_timestamp(now))
         try:
@@ -51,13 +51,16 @@ class Recorder:
             raise
         except RolloutsError as e:
             log.warning("event not posted: %s", e, extra={"fields": {"object": about.key}})
-        told.add(event)
+        told.add((about.uid, event))
         if isinstance(event, Event):
             self._metrics.event(about, event)
 
-    def settle(self, uid: str) -> None:
-        """The status that goes with the events is written: the same words will be a new fact."""
-        self._unsettled.pop(uid, None)
+    def settle(self, about: str) -> None:
+        """The status that goes with the events is written, or the object (`namespace/name`) is gone.
+
+        The same words will be a new fact.
+        """
+        self._unsettled.pop(about, None)
 
     def _body(self, about: ObjectMeta, event: Event | gitops.Event, at: str) -> dict[str, object]:
         is_unique = isinstance(event, Event) and event.is_unique

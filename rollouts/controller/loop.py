@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from rollouts.controller.cache import Key
+from rollouts.controller.cache import Key, Store
 from rollouts.controller.metrics import Metrics
 from rollouts.controller.queue import Queue, QueueClosed
 from rollouts.errors import Conflict, LostLease, NotFound, Rejected, SpecError, Transient
@@ -44,8 +45,8 @@ class Controller:
     queue: Queue
     reconcile: Reconcile
     workers: int
-    all_keys: Callable[[], Iterable[Key]] = tuple
-    """All keys there are: rung with low priority after every sweep, in case something was missed."""
+    store: Store[Any]
+    """The objects: all are rung with low priority after every sweep, in case something was missed."""
 
 
 async def work(controller: Controller, metrics: Metrics) -> None:
@@ -57,7 +58,11 @@ async def work(controller: Controller, metrics: Metrics) -> None:
             return
         started = time.monotonic()
         failed = await _handle(controller, key)
-        metrics.reconciled(controller.name, key, time.monotonic() - started, failed=failed)
+        if controller.store.get(key) is None:
+            # After the last look, not with the deletion: that look would bring its series back.
+            metrics.forget(controller.name, key)
+        else:
+            metrics.reconciled(controller.name, key, time.monotonic() - started, failed=failed)
 
 
 async def _handle(controller: Controller, key: Key) -> bool:

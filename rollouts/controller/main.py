@@ -176,8 +176,8 @@ class Process:
 
     def _resync(self) -> None:
         for controller in self._controllers:
-            for key in controller.all_keys():
-                controller.queue.add(key, Priority.RESYNC)
+            for record in controller.store:
+                controller.queue.add(record.key, Priority.RESYNC)
 
     async def _watch(self, watched: asyncio.Event, closed: asyncio.Event, stopping: asyncio.Event) -> None:
         await door.watch(self._kube, self._stores, self._settings.namespace, ready=watched, stop=closed)

@@ -22,6 +22,7 @@ __all__ = ["Priority", "Queue", "QueueClosed", "Schedule"]
 _FIRST_BACKOFF = timedelta(seconds=0.5)
 _LAST_BACKOFF = timedelta(seconds=60)
 _DOUBLINGS = 7
+_FEWEST_TIMES = 64
 
 
 class Priority(IntEnum):
@@ -44,6 +45,7 @@ class Schedule:
         self._busy: dict[Key, datetime | None] = {}
         self._dirty: dict[Key, Priority] = {}
         self._due: dict[Key, datetime] = {}
+        # Also times that are void: as many again as those of `_due`, before they are taken out.
         self._heap: list[tuple[datetime, Key]] = []
         self._failures: dict[Key, int] = {}
 
@@ -74,6 +76,9 @@ class Schedule:
         if known is None or when < known:
             self._due[key] = when
             heapq.heappush(self._heap, (when, key))
+            if len(self._heap) > _FEWEST_TIMES + 2 * len(self._due):
+                self._heap = [(at, each) for each, at in self._due.items()]
+                heapq.heapify(self._heap)
 
     def next_due(self) -> datetime | None:
         while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:

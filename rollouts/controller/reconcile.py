@@ -72,6 +72,7 @@ class Reconciler:
             self.caller.forget(key)
             self.routes.forget(key)
             self.admissions.forget(key)
+            self.applier.recorder.settle(str(key))
             await self._release_services(key, still_named=frozenset())
             return NOTHING_MORE
         known = record.value

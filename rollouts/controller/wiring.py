@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 from analysis import providers
 from analysis.pool import Pool
@@ -82,20 +81,16 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
         ),
         controllers=(
             Controller(
-                reconcile.ORIGIN, bell.rollouts, reconciler.reconcile, settings.workers, stores.rollouts.keys
+                reconcile.ORIGIN, bell.rollouts, reconciler.reconcile, settings.workers, stores.rollouts
             ),
-            Controller(
-                measure.ORIGIN, bell.runs, measurer.reconcile, settings.analysis_workers, stores.runs.keys
-            ),
+            Controller(measure.ORIGIN, bell.runs, measurer.reconcile, settings.analysis_workers, stores.runs),
         ),
         close=functools.partial(_close, measurer, beside),
     )
 
 
 def _count(metrics: Metrics, stores: Stores, admissions: Admissions) -> None:
-    """What is served on /metrics; nothing of what is gone."""
-    stores.rollouts.listen(functools.partial(_forget, metrics, reconcile.ORIGIN))
-    stores.runs.listen(functools.partial(_forget, metrics, measure.ORIGIN))
+    """What is served on /metrics."""
     metrics.gather(lambda: gauges.rollouts(stores.rollouts))
     metrics.gather(admissions.gauges)
     metrics.gather(lambda: gauges.analysis_runs(stores.runs))
@@ -258,8 +253,3 @@ class _Bell:
 async def _close(measurer: Measurer, beside: Beside) -> None:
     await beside.close()
     await measurer.close()
-
-
-def _forget(metrics: Metrics, controller: str, change: Change[Any]) -> None:
-    if change.new is None:
-        metrics.forget(controller, change.key)

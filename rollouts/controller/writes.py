@@ -6,16 +6,16 @@ the next look already sees what was written and a stale record costs a retry, ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, TypeVar, cast
 
 from rollouts.api.meta import ObjectMeta
-from rollouts.api.parse import dump
+from rollouts.api.parse import dump, model_fields
 from rollouts.controller.cache import Key, Record, Store, controlling_owner
 from rollouts.errors import Conflict, NotFound, Rejected
 from rollouts.kube import Kube, Ref
 
-__all__ = ["Checkpoint", "NameTaken", "Writer", "merge_difference", "no_checkpoint"]
+__all__ = ["Checkpoint", "NameTaken", "Writer", "merge_difference", "model_difference", "no_checkpoint"]
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ class Writer:
 
     async def patch_status(self, store: Store[Any], metadata: ObjectMeta, old: T, new: T) -> bool:
         """One patch of the differences, for the version that `metadata` is of; False when there are none."""
-        difference = merge_difference(dump(old), dump(new)) if new != old else {}
+        difference = model_difference(old, new)
         if not difference:
             return False
         patch = {
@@ -131,6 +131,14 @@ class Writer:
     def saw(self, store: Store[Any], body: Mapping[str, Any]) -> None:
         """What the API server answered is what the next look sees."""
         store.put(body, origin=self._origin)
+
+
+def model_difference(old: T, new: T) -> dict[str, Any]:
+    """The smallest JSON merge patch between two values of a model; what is the same is not even written out."""
+    fields = [
+        f for f in model_fields(cast("Hashable", type(new))) if getattr(old, f.name) != getattr(new, f.name)
+    ]
+    return merge_difference(dump(old, fields), dump(new, fields)) if fields else {}
 
 
 def merge_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Pure; called by `controller.applications`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -116,11 +116,13 @@ def pruned(s: Snapshot, gone: tuple[ObjectKey, ...], message: str) -> Plan:
     return replace(plan, events=(*told, *plan.events), again=not message)
 
 
-def healed(healings: Mapping[ObjectKey, Healing], key: ObjectKey, now: datetime) -> Healing:
-    """One more heal of an object; quiet for five minutes, and the count starts again."""
-    known = healings.get(key)
-    quiet = known is None or now - known.last_at > timedelta(seconds=_HEAL_LONGEST_SECONDS)
-    return Healing(1 if known is None or quiet else known.times + 1, now)
+def healed(
+    healings: Mapping[ObjectKey, Healing], keys: Iterable[ObjectKey], now: datetime
+) -> Mapping[ObjectKey, Healing]:
+    """One more heal of these objects. What was quiet for five minutes is forgotten, and counts from one again."""
+    longest = timedelta(seconds=_HEAL_LONGEST_SECONDS)
+    recent = {key: known for key, known in healings.items() if now - known.last_at <= longest}
+    return {**recent, **{key: Healing(recent[key].times + 1 if key in recent else 1, now) for key in keys}}
 
 
 def _refusal(s: Snapshot) -> str:

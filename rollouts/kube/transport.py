@@ -6,6 +6,7 @@ client's `ApiClient`, which brings kubeconfig, in-cluster tokens and TLS. Called
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import ssl
@@ -14,17 +15,17 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import tenacity
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
 from rollouts import __version__
 from rollouts.errors import Conflict, NotFound, Rejected, RolloutsError, Transient, in_words
 
-_REQUEST_SECONDS = 30.0
+_TIMEOUT = aiohttp.ClientTimeout(total=30.0, sock_connect=5)
 _ATTEMPTS = 3
 _JSON = "application/json"
 _SETTLING_SECONDS = 10.0
@@ -97,25 +98,20 @@ class Transport:
         accept: str = _JSON,
     ) -> Object:
         """Send and read the answer; what may be repeated is repeated."""
-        retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(1 if method == "POST" else _ATTEMPTS),
-            wait=_wait,
-            retry=tenacity.retry_if_exception_type(Transient),
-            reraise=True,
-        )
-        timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS, sock_connect=5)
-        async for attempt in retrying:
-            with attempt:
-                response = await self._send(
-                    method,
-                    _url(path, query),
-                    body=body,
-                    content_type=content_type,
-                    accept=accept,
-                    timeout=timeout,
+        url, attempt = _url(path, query), 1
+        while True:
+            try:
+                return await _read(
+                    await self._send(
+                        method, url, body=body, content_type=content_type, accept=accept, timeout=_TIMEOUT
+                    )
                 )
-                return await _read(response)
-        raise AssertionError("tenacity re-raises")
+            except Transient as e:
+                if method == "POST" or attempt == _ATTEMPTS:
+                    raise
+                pause = _pause(attempt, e.retry_after)
+            await asyncio.sleep(pause)
+            attempt += 1
 
     async def lines(
         self, path: str, *, query: Mapping[str, str], silent_seconds: float, accept: str = _JSON
@@ -202,6 +198,8 @@ async def open_transport(kubeconfig: str | None = None, context: str | None = No
         where = kubeconfig or os.environ.get("KUBECONFIG") or "the default kubeconfig"
         raise RolloutsError(f"{where} cannot be used: {e}; name another one with --kubeconfig") from e
     configuration.connection_pool_maxsize = 100
+    # Left to itself the client looks for a proxy and into ~/.netrc, in a thread, twice for every request.
+    configuration.client_session_kwargs = {"trust_env": _is_proxied(configuration.host)}
     return Transport(kubernetes_client.ApiClient(configuration=configuration))
 
 
@@ -232,6 +230,12 @@ def _require_a_file(kubeconfig: str | None) -> None:
         )
 
 
+def _is_proxied(server: str) -> bool:
+    """The environment names a proxy for it."""
+    url = urlsplit(server)
+    return url.scheme in getproxies() and not proxy_bypass(url.hostname or "")
+
+
 def _bare_token(headers: Mapping[str, str]) -> str | None:
     value = next((v for k, v in headers.items() if k.lower() == "authorization"), "")
     return value.removeprefix("Bearer ") or None
@@ -257,10 +261,8 @@ def _is_about_the_content(message: str) -> bool:
     return denied or message.startswith("failed to create typed patch object")
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, Transient) else None
-    return min(asked, 5.0) if asked is not None else 0.2 * 2**state.attempt_number
+def _pause(attempt: int, asked: float | None) -> float:
+    return min(asked, 5.0) if asked is not None else 0.2 * 2**attempt
 
 
 def _url(path: str, query: Mapping[str, str] | None) -> str:

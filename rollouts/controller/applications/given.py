@@ -46,6 +46,8 @@ class GivenValues:
             if now < until and generation == application.metadata.generation:
                 return given
         given = await self._read(application)
+        # Secrets are among them, and nobody says when an Application is gone.
+        self._known = {of: known for of, known in self._known.items() if now < known[0]}
         self._known[uid] = now + _SECONDS, application.metadata.generation, given
         return given
 

@@ -8,20 +8,19 @@ Each errand looks before it acts, so that one which was cut off by a crash is no
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from rollouts.api.application import Application
 from rollouts.api.application_status import ApplicationStatus
 from rollouts.api.git_host import Rollback
-from rollouts.api.parse import dump
 from rollouts.controller.applications.records import KnownApplication
 from rollouts.controller.cache import Key, Store
 from rollouts.controller.events import Recorder
 from rollouts.controller.loop import NOTHING_MORE, Next
-from rollouts.controller.writes import Writer, merge_difference
+from rollouts.controller.writes import Writer, model_difference
 from rollouts.errors import SpecError, Transient
 from rollouts.gitops import validation
 from rollouts.gitops.actions import Event
@@ -61,6 +60,8 @@ class Outward:
     now: Callable[[], datetime]
 
     async def reconcile(self, key: Key) -> Next:
+        if self.store.get(key) is None:
+            self.recorder.settle(str(key))
         problems, waits = [], [0.0]
         for errand in self.errands:
             application = self._served(key)
@@ -96,7 +97,7 @@ class Outward:
 
     async def _write(self, application: Application, done: Done) -> None:
         """Only fields that nobody else writes: no version is asked for, so that no sync has to look again."""
-        difference: Mapping[str, Any] = merge_difference(dump(application.status), dump(done.status))
+        difference = model_difference(application.status, done.status)
         if not difference:
             return
         metadata = application.metadata
@@ -106,4 +107,4 @@ class Outward:
         await self.writer.patch(
             self.store, Key(metadata.namespace, metadata.name), patch, subresource="status"
         )
-        self.recorder.settle(metadata.uid)
+        self.recorder.settle(metadata.key)

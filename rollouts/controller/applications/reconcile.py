@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,6 @@ from rollouts.api.application import (
 )
 from rollouts.api.application_status import ApplicationStatus
 from rollouts.api.meta import Names, ObjectMeta
-from rollouts.api.parse import dump
 from rollouts.controller.applications.apply import Applied, Applier
 from rollouts.controller.applications.departure import Departure
 from rollouts.controller.applications.given import depends_on_cluster
@@ -38,7 +37,7 @@ from rollouts.controller.cache import Key, Store
 from rollouts.controller.events import Recorder
 from rollouts.controller.links import Links
 from rollouts.controller.loop import NOTHING_MORE, Next
-from rollouts.controller.writes import Writer, merge_difference
+from rollouts.controller.writes import Writer, model_difference
 from rollouts.errors import Rejected, SpecError, Transient
 from rollouts.gitops import comparison, gates, hooks, inventory, options, plan, report, revision, validation
 from rollouts.gitops.actions import ApplyObjects, Event, KeepGood, Plan, PruneObjects, RunHooks
@@ -75,7 +74,7 @@ class _Memory:
     """What saves requests while this process lives."""
 
     equal: frozenset[tuple[str, str]] = frozenset()
-    healings: dict[ObjectKey, Healing] = field(default_factory=dict)
+    healings: Mapping[ObjectKey, Healing] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +225,12 @@ class Reconciler:
     async def _tell_healed(self, s: Snapshot, applied: Applied, memory: _Memory) -> None:
         if not comparison.is_settled(s.revisions) or not applied.written:
             return
-        for change in applied.written:
-            key = change.manifest.key
-            memory.healings[key] = plan.healed(memory.healings, key, s.now)
+        memory.healings = plan.healed(memory.healings, [c.manifest.key for c in applied.written], s.now)
         versions = [c.live.resource_version for c in applied.written if c.live]
         # Named after what was healed: the same drift, healed twice, is two facts.
         about = replace(s.application.metadata, resource_version="-".join([*versions[:3], str(s.now)]))
         await self.recorder.post(about, healed_event(applied.written), s.now)
-        self.recorder.settle(about.uid)
+        self.recorder.settle(about.key)
 
     def _follow(self, key: Key, application: Application) -> Standing | None:
         self.repositories.follow(key, wanted(application))
@@ -332,7 +329,7 @@ class Reconciler:
         new: ApplicationStatus,
         events: tuple[Event, ...],
     ) -> None:
-        difference = merge_difference(dump(old), dump(new))
+        difference = model_difference(old, new)
         if not difference:
             return
         for event in events:
@@ -341,7 +338,7 @@ class Reconciler:
         precondition = {"uid": metadata.uid, "resourceVersion": metadata.resource_version}
         patch = {"metadata": precondition, "status": difference}
         await self.writer.patch(self.store, key, patch, subresource="status")
-        self.recorder.settle(metadata.uid)
+        self.recorder.settle(metadata.key)
         fields = {"application": str(key), "desired": new.desired_revision, "running": new.running_revision}
         reason = next((c.reason for c in new.conditions), "")
         log.info("%s", reason, extra={"fields": {**fields, "sync": new.sync.status}})
@@ -376,6 +373,7 @@ class Reconciler:
         self.live.judge(key, ())
         self.live.need(key, ())
         self.dependencies.set(key, ())
+        self.recorder.settle(str(key))
 
 
 def _failure(error: SourceError | None) -> SourceFailure | None:

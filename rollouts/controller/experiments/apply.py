@@ -73,7 +73,7 @@ class Applier:
             self.checkpoint("Event")
         # Status last: a crash before it repeats the decision, never what was decided.
         wrote = await self._write_status(known.metadata, known.status, plan.status)
-        self.recorder.settle(known.metadata.uid)
+        self.recorder.settle(known.metadata.key)
         return wrote or bool(plan.actions)
 
     async def _write_status(self, metadata: ObjectMeta, old: ExperimentStatus, new: ExperimentStatus) -> bool:

@@ -51,6 +51,7 @@ class Reconciler:
         record = self.stores.experiments.get(key)
         if record is None:
             self.templates_named.set(key, ())
+            self.applier.recorder.settle(str(key))
             return NOTHING_MORE
         known = record.value
         if known.metadata.deletion_timestamp:

@@ -16,7 +16,6 @@ from rollouts.controller.experiments.apply import Applier
 from rollouts.controller.experiments.records import KnownExperiment
 from rollouts.controller.links import Links
 from rollouts.controller.loop import Controller
-from rollouts.controller.metrics import Metrics
 from rollouts.controller.observe import Stores
 from rollouts.controller.parts import Environment, Part
 from rollouts.controller.queue import Queue
@@ -30,7 +29,7 @@ __all__ = ["part"]
 
 
 def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_checkpoint) -> Part:
-    bell = _Bell(stores, Queue(now=environment.now), Links(), environment.metrics)
+    bell = _Bell(stores, Queue(now=environment.now), Links())
     bell.listen()
     environment.metrics.gather(lambda: gauges.experiments(stores.experiments))
     kube, names = environment.kube, environment.names
@@ -52,7 +51,7 @@ def part(environment: Environment, stores: Stores, checkpoint: Checkpoint = no_c
                 bell.experiments,
                 reconciler.reconcile,
                 environment.settings.workers,
-                stores.experiments.keys,
+                stores.experiments,
             ),
         ),
     )
@@ -65,7 +64,6 @@ class _Bell:
     stores: Stores
     experiments: Queue
     templates_named: Links[Key, Key]
-    metrics: Metrics
 
     def listen(self) -> None:
         self.stores.experiments.listen(self._experiment)
@@ -78,8 +76,6 @@ class _Bell:
     def _experiment(self, change: Change[KnownExperiment]) -> None:
         if change.origin != reconcile.ORIGIN:
             self.experiments.add(change.key)
-        if change.new is None:
-            self.metrics.forget(reconcile.ORIGIN, change.key)
 
     def _replica_set(self, change: Change[snapshot.ReplicaSet]) -> None:
         self._ring_owners(change)

@@ -8,13 +8,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rollouts.controller.cache import Key
+from rollouts.controller.cache import Key, Store
 from rollouts.controller.loop import NOTHING_MORE, Controller, Next, work
 from rollouts.controller.metrics import Metrics
 from rollouts.controller.queue import Queue
 from rollouts.errors import Conflict, LostLease, NotFound, Rejected, RolloutsError, SpecError, Transient
+from rollouts.kube import resources
 
 WEB = Key("shop", "web")
+
+
+def new_store() -> Store[None]:
+    store: Store[None] = Store(resources.rollout("rollouts.dev"), lambda _body, _old: None)
+    store.put({"metadata": {"namespace": "shop", "name": "web", "uid": "1", "resourceVersion": "1"}})
+    return store
 
 
 async def handled(*outcomes: Exception | Next, rung: Callable[[Queue], None]) -> tuple[Queue, int]:
@@ -34,7 +41,7 @@ async def handled(*outcomes: Exception | Next, rung: Callable[[Queue], None]) ->
 
     rung(queue)
     async with asyncio.timeout(5):
-        await work(Controller("rollout", queue, reconcile, workers=1), Metrics())
+        await work(Controller("rollout", queue, reconcile, workers=1, store=new_store()), Metrics())
     return queue, calls
 
 
@@ -82,3 +89,25 @@ async def test_a_wrong_spec_waits_for_a_new_one(error: RolloutsError) -> None:
 async def test_a_lost_lease_ends_the_worker() -> None:
     with pytest.raises(LostLease):
         await handled(LostLease("somebody else leads"), rung=ring)
+
+
+async def test_series_of_an_object_go_with_the_last_look_at_it() -> None:
+    store, queue, metrics, looks = new_store(), Queue(), Metrics(), 0
+
+    async def reconcile(_: Key) -> Next:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            # While it is looked at it goes, and rings: there is one more look.
+            store.drop(WEB, 2)
+            queue.add(WEB)
+        else:
+            queue.close()
+        return NOTHING_MORE
+
+    ring(queue)
+    async with asyncio.timeout(5):
+        await work(Controller("rollout", queue, reconcile, workers=1, store=store), metrics)
+
+    assert looks == 2
+    assert b'name="web"' not in metrics.exposition()

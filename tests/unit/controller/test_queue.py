@@ -114,6 +114,18 @@ def test_the_server_may_ask_for_more_patience() -> None:
     assert schedule.next_due() == later(7)
 
 
+def test_times_that_are_void_do_not_pile_up() -> None:
+    schedule = new_schedule()
+    for _ in range(1000):
+        schedule.add(A)
+        schedule.take(NOW)
+        schedule.done(A, again_at=later(3600))
+
+    assert schedule.waiting == 1
+    assert len(schedule._heap) < 100
+    assert schedule.next_due() == later(3600)
+
+
 def test_an_event_comes_sooner_than_a_backoff() -> None:
     schedule = new_schedule()
     schedule.add(A)

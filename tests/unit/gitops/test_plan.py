@@ -256,9 +256,9 @@ def test_an_object_that_somebody_keeps_changing_is_healed_ever_more_rarely() -> 
     drifted["data"]["color"] = "by another"
     s, _ = see(running_at_a(), git=A, live=[drifted])
     key = next(iter(s.live))
-    healings = dict(s.healings)
+    healings = s.healings
     for _ in range(6):
-        healings[key] = plan.healed(healings, key, NOW)
+        healings = plan.healed(healings, [key], NOW)
 
     decided = plan.decide(replace(s, healings=healings))
 

@@ -1,4 +1,4 @@
-"""What a failure of the API server means, at its HTTP boundary."""
+"""What a failure of the API server means, at its HTTP boundary; whether it is reached by way of a proxy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kubernetes.aio import client as kubernetes_client
 
 from rollouts.errors import Rejected, RolloutsError, Transient
 from rollouts.kube import Kube, resources
-from rollouts.kube.transport import Transport, error_of
+from rollouts.kube.transport import Transport, _is_proxied, error_of
 from rollouts.sandbox import ports
 
 REF = resources.CONFIG_MAP.ref("settings", "prod")
@@ -116,3 +116,23 @@ async def test_a_refusal_by_an_api_server_that_was_always_there_is_one() -> None
 @pytest.mark.parametrize("message", ['namespaces "a" is forbidden: not yet ready to handle request'])
 def test_who_says_to_be_not_ready_yet_is_asked_again(message: str) -> None:
     assert isinstance(error_of(403, {"message": message}), Transient)
+
+
+@pytest.mark.parametrize(
+    ("server", "proxied"),
+    [
+        ("https://cluster.example.com:6443", True),
+        ("http://cluster.example.com", False),
+        ("https://10.0.0.1", False),
+        ("https://api.inside.example.com:6443", False),
+    ],
+)
+def test_a_proxy_of_the_environment_is_used_where_it_is_meant(
+    server: str, proxied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", "http://proxy.example.com:3128")
+    monkeypatch.setenv("NO_PROXY", "10.0.0.1,.inside.example.com")
+
+    assert _is_proxied(server) is proxied
