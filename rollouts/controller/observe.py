@@ -106,6 +106,8 @@ def with_copies(
     existing: tuple[snapshot.ExistingCopy, ...],
 ) -> Snapshot:
     """The Git half vouches for the template as it is written: that counts for content that has served before."""
+    if not wanted and not existing:
+        return seen
     seen = replace(seen, wanted_copies=wanted, existing_copies=existing)
     if not wanted:
         return seen

@@ -63,7 +63,7 @@ class Routes:
         self._names = names
         self._now = now
         self._field_manager = field_manager
-        self._known: dict[tuple[Key, str], _Known] = {}
+        self._known: dict[Key, dict[str, _Known]] = {}
 
     def seen(self, key: Key, rollout: Rollout) -> tuple[Route, ...]:
         """For a snapshot: what is known of each router that the spec names."""
@@ -80,18 +80,18 @@ class Routes:
         self._keep(key, named)
         changed = False
         for name, config in named.items():
-            before = self._known.get((key, name), _Known())
+            before = self._of(key, name)
             if before.retry_at and before.retry_at > self._now():
                 continue
             after = await self._read(key, name, config)
-            self._known[key, name] = after
+            self._known.setdefault(key, {})[name] = after
             changed = changed or _differs(before, after)
         return changed
 
     async def set(self, rollout: Rollout, action: SetWeights) -> bool:
         """Carry out an action; whether there is something new to look at."""
         key = Key(rollout.metadata.namespace, rollout.metadata.name)
-        before = self._known.get((key, action.router), _Known())
+        before = self._of(key, action.router)
         if before.objects is None:
             return False
         try:
@@ -100,25 +100,29 @@ class Routes:
         except LostLease:
             raise
         except Conflict:
-            self._known.pop((key, action.router), None)  # somebody was faster: read it again
+            del self._known[key][action.router]  # somebody was faster: read it again
             return True
         except Exception as e:  # noqa: BLE001 - a router may be anybody's code, and an abort must not wait for it
-            self._known[key, action.router] = failed = self._failed(before, e, f"{key}: {action.router}")
+            self._known[key][action.router] = failed = self._failed(before, e, f"{key}: {action.router}")
             return failed.error != before.error
-        self._known[key, action.router] = after
+        self._known[key][action.router] = after
         return _differs(before, after)
 
     def forget(self, key: Key) -> None:
         self._keep(key, {})
 
     def _keep(self, key: Key, named: Mapping[str, Any]) -> None:
-        for known in [k for k in self._known if k[0] == key and k[1] not in named]:
-            del self._known[known]
+        kept = {name: known for name, known in self._known.pop(key, {}).items() if name in named}
+        if kept:
+            self._known[key] = kept
+
+    def _of(self, key: Key, name: str) -> _Known:
+        return self._known.get(key, {}).get(name) or _Known()
 
     def _seen(self, key: Key, name: str, config: Mapping[str, Any], sides: Sides) -> Route:
         if name not in self._registry:
             return Route(name, available=False, read=False)
-        known = self._known.get((key, name), _Known())
+        known = self._of(key, name)
         unread = Route(name, read=False, error=known.error, retry_at=known.retry_at)
         try:
             router = self._registry[name]

@@ -70,7 +70,8 @@ def decide(snapshot: Snapshot) -> Plan:
         draft, baking = _completed(seen, draft)
     planned = _annotated(seen, draft.status, _retired(seen, draft.status, planned))
     roles = podmetadata.assigned(seen, draft.status, planned)
-    draft = draft.to(replace(draft.status, synced_pod_metadata=roles.synced))
+    if roles.synced != draft.status.synced_pod_metadata:
+        draft = draft.to(replace(draft.status, synced_pod_metadata=roles.synced))
     late: tuple[Action, ...] = (*roles.pods, *restarting.evictions, *steered)
     return _assembled(seen, _restarted(draft, restarting), roles.planned, blocked_on or baking, late)
 

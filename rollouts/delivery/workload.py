@@ -86,6 +86,8 @@ def marks(seen: View) -> Mapping[str, str | None]:
 def observed(seen: View, status: RolloutStatus) -> RolloutStatus:
     """The status about this generation of the object; its size is remembered before it is first touched."""
     workload = seen.snapshot.workload
+    if workload is None and not status.workload_observed_generation and status.workload_replicas is None:
+        return status
     if workload is None:
         return replace(status, workload_observed_generation="", workload_replicas=None)
     before = status.workload_replicas

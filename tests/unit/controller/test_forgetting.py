@@ -15,14 +15,20 @@ from typing import Any, cast
 
 import pytest
 
-from rollouts.api.meta import Names
+from rollouts.api.application import Application, ApplicationSpec
+from rollouts.api.meta import Names, ObjectMeta
+from rollouts.api.parse import parse
 from rollouts.controller import wiring
+from rollouts.controller.applications import given
+from rollouts.controller.applications.given import GivenValues
 from rollouts.controller.cache import Key
+from rollouts.controller.configs import Configs
 from rollouts.controller.experiments import wiring as experiments
 from rollouts.controller.loop import Controller, work
 from rollouts.controller.metrics import Metrics
 from rollouts.controller.parts import Environment, Part
-from rollouts.errors import Rejected
+from rollouts.delivery.snapshot import Config
+from rollouts.errors import Rejected, Transient
 from rollouts.kube import Kube, Ref, Resource
 from rollouts.settings import Settings
 from tests import builders
@@ -50,7 +56,11 @@ class Api:
 
     async def get(self, ref: Ref, subresource: str = "") -> Any:
         assert not subresource
-        return self._answer(OBJECTS[ref.resource.kind])
+        metadata = {"namespace": ref.namespace, "name": ref.name, "uid": "uid"}
+        return self._answer(OBJECTS.get(ref.resource.kind, {"metadata": metadata, "data": {"a": "eA=="}}))
+
+    def pages(self, resource: Resource, *_: Any, **__: Any) -> Any:
+        raise Transient(f"{resource.plural} cannot be listed")
 
     def _answer(self, body: Mapping[str, Any]) -> Any:
         self._version += 1
@@ -77,6 +87,8 @@ TEMPLATE = {
 }
 SELECTOR = {"matchLabels": {"app": "web"}}
 METRIC = {"name": "rate", "initialDelay": "1h", "provider": {"web": {"url": "https://metrics.example.com"}}}
+SOURCE = {"repoURL": "https://git.example.com/shop", "path": "."}
+SECRET = {"kind": "Secret", "name": "variables"}
 OBJECTS = {
     "Rollout": _object(
         "Rollout",
@@ -103,6 +115,8 @@ def reachable(root: object) -> Iterator[object]:
             below: Any = one.__closure__ or ()
         else:
             below = () if isinstance(one, _UNSEARCHED) else gc.get_referents(one)
+        if isinstance(one, dict):
+            below = [*one, *below]  # the collector does not tell keys that are text
         for each in below:
             if id(each) not in met:
                 met.add(id(each))
@@ -158,3 +172,37 @@ async def test_nothing_is_kept_of_an_object_that_is_gone(kind: str) -> None:
         for part in parts:
             if part.close:
                 await part.close()
+
+
+async def test_what_a_rollout_read_is_kept_for_those_that_read_it_still() -> None:
+    configs, shared, other = (
+        Configs(cast("Kube", Api()), Names(), lambda _: None),
+        Config("ConfigMap", "c"),
+        "o",
+    )
+    try:
+        for rollout in (GONE, Key(GONE.namespace, other)):
+            configs.follow(rollout, [shared])
+            await configs.wanted(rollout, ())
+
+        configs.follow(GONE, None)
+
+        assert mentions(configs) == []
+        assert other in {text for text in reachable(configs) if isinstance(text, str)}
+    finally:
+        await configs.close()
+
+
+async def test_secrets_of_an_application_are_not_kept_for_longer_than_they_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(given, "_SECONDS", 0.0)
+    values, spec = (
+        GivenValues(cast("Kube", Api())),
+        {"source": SOURCE, "postBuild": {"substituteFrom": [SECRET]}},
+    )
+    for name in (GONE.name, "other"):
+        metadata = ObjectMeta(name=name, namespace=GONE.namespace, uid=f"uid of {name}")
+        await values.of(Application(metadata, parse(ApplicationSpec, spec, "spec")))
+
+    assert mentions(values._known) == []
