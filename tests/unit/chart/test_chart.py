@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -227,6 +228,7 @@ def test_the_dashboard_comes_where_grafana_looks_for_it(render: Render) -> None:
         ("controller.wrokers=5", "wrokers"),
         ("controller.logLevel=loud", "logLevel"),
         ("apiGroup=Not A Group", "apiGroup"),
+        ("controller.prometheusAddress=prometheus:9090", "prometheusAddress"),
     ],
 )
 def test_wrong_values_are_refused(helm: Helm, value: str, problem: str) -> None:
@@ -234,6 +236,24 @@ def test_wrong_values_are_refused(helm: Helm, value: str, problem: str) -> None:
 
     assert done.returncode != 0
     assert problem in done.stderr
+
+
+def test_every_value_that_the_readme_names_is_there() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    text = (CHART / "README.md").read_text()
+
+    named = re.findall(
+        r"`([a-zA-Z]+(?:\.[a-zA-Z]+)*)`", text.partition("| Value |")[2].partition("CRDs are")[0]
+    )
+    missing = []
+    for name in set(named) - {"false"}:
+        found: Any = values
+        for key in name.split("."):
+            found = found.get(key) if isinstance(found, dict) else None
+        if found is None and name != "argoproj.io":
+            missing.append(name)
+    assert len(named) > 5
+    assert missing == []
 
 
 def test_every_value_is_known_to_the_schema(render: Render) -> None:

@@ -24,6 +24,26 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert [t for t in targets if not (page.parent / t).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_link_into_a_page_finds_its_heading(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]*)#([^)]+)\)", page.read_text())
+    local = [((page.parent / t).resolve() if t else page, anchor) for t, anchor in links if "://" not in t]
+
+    assert [anchor for target, anchor in local if anchor not in _anchors(target)] == []
+
+
+def test_every_page_can_be_found_from_another_one() -> None:
+    linked = {(page.parent / target).resolve() for page in PAGES for target in LINK.findall(page.read_text())}
+
+    assert [page.name for page in PAGES if page.parent != ROOT and page not in linked] == []
+
+
+def _anchors(page: Path) -> set[str]:
+    """As hosts of Git make them from headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_the_examples_are_right() -> None:
     result = CliRunner().invoke(app, ["lint", "-f", str(ROOT / "docs" / "examples")])
 
