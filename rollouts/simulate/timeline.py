@@ -6,12 +6,14 @@ Pure: no clock, no I/O. Called by the CLI, by the linter's tests and by the conf
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from rollouts.api.analysis import AnalysisPhase, AnalysisTemplateRef, AnalysisTemplateSpec
 from rollouts.api.meta import Names
+from rollouts.api.parse import format_duration, timestamp
 from rollouts.api.rollout import Rollout
 from rollouts.api.rollout_status import Phase
 from rollouts.delivery.actions import Event
@@ -21,6 +23,8 @@ from rollouts.simulate.world import UPDATE, World
 
 BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_FARTHEST = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +138,26 @@ def _lived(world: World, scenario: Scenario, limit: timedelta) -> Timeline:
 
 def _moment(world: World) -> Moment:
     status = world.status
-    events, world.told = tuple(world.told), []
+    told, world.told = world.told, []
     return Moment(
         at=world.now - world.begins_at,
         phase=status.phase or Phase.PROGRESSING,
-        message=status.message,
+        message=_as_durations(status.message, world.begins_at),
         step=status.step,
         pods=_pods(world),
         analyses={**_phases(world.runs), **_phases(world.experiments)},
-        events=events,
+        events=tuple(replace(e, message=_as_durations(e.message, world.begins_at)) for e in told),
     )
+
+
+def _as_durations(text: str, begin: datetime) -> str:
+    """Instants as everything else here, since the update; those of the real world, from a spec, as they are."""
+
+    def shown(found: re.Match[str]) -> str:
+        since = timestamp(found[0], "") - begin
+        return format_duration(since) if timedelta() <= since <= _FARTHEST else found[0]
+
+    return _INSTANT.sub(shown, text)
 
 
 def _phases(things: Mapping[str, AnalysisRun] | Mapping[str, Experiment]) -> Mapping[str, str]:

@@ -53,6 +53,17 @@ def test_a_good_update_takes_as_long_as_its_pauses() -> None:
     assert versions(timeline) == {2: (4, 100)}
 
 
+def test_an_instant_to_come_is_told_as_the_time_since_the_update() -> None:
+    timeline = played(rollout(canary(set_weight(25), pause(60), set_weight(50), pause(120))))
+
+    told = [e.message for m in timeline.moments for e in m.events if e.reason == "RolloutPaused"]
+
+    assert told == [
+        "Revision 2 paused at step 2 of 4 until 1m (CanaryPauseStep)",
+        "Revision 2 paused at step 4 of 4 until 3m (CanaryPauseStep)",
+    ]
+
+
 def test_the_play_ends_where_only_a_person_could_go_on() -> None:
     timeline = played(rollout(canary(set_weight(25), pause())))
 
