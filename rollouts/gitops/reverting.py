@@ -88,8 +88,10 @@ def due(application: Application) -> Due | None:
 
 def begun(application: Application) -> Known | None:
     """Where nothing is due: a revert that may be in Git, although nobody has said so."""
-    spec, source = application.spec, application.spec.source
-    record = next((r for r in application.status.reverts if r.state in _OPEN), None)
+    spec, status, source = application.spec, application.status, application.spec.source
+    # What Git still says may be tried again, and fail again: then it is due.
+    left = (r for r in status.reverts if r.state in _OPEN and r.revision != status.desired_revision)
+    record = next(left, None)
     if record is None or source is None or spec.rollback.revert is Revert.NONE:
         return None
     base = _base(application, record.revision)

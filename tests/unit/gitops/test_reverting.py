@@ -81,6 +81,8 @@ def test_one_revert_for_each_quarantined_set(
         (replace(HELD, desired_revision=A, reverts=(record(RevertState.COMMITTED),)), BRANCH, None),
         (replace(HELD, desired_revision=A, reverts=(record(RevertState.PENDING),)), Rollback(), None),
         (replace(HELD, desired_revision=A), BRANCH, None),
+        # A person has said: try it again.
+        (replace(HELD, quarantine=(), reverts=(record(RevertState.FAILED),)), BRANCH, None),
     ],
 )
 def test_a_revert_without_an_end_is_looked_for_when_git_has_gone_on(
