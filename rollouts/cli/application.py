@@ -119,13 +119,26 @@ async def rollback(
 ) -> None:
     """Go back to an earlier good revision; what Git says now stays out until Git says something else."""
     found = await session.existing(_ref(session, name))
-    history = dig(found, "status", "history") or []
-    if to is not None and to not in {h.get("id") for h in history}:
-        known = ", ".join(str(h.get("id")) for h in history) or "none"
-        raise CliError(f"application {name} has no good revision {to} in its history; there are: {known}")
+    if problem := no_way_back(found, to):
+        raise CliError(f"application {name} has {problem}")
     token = datetime.now(UTC).isoformat()
     await _annotate(session, name, ROLLBACK_ANNOTATION, token=f"{to}@{token}" if to is not None else token)
     typer.echo(f"application '{name}' rollback requested")
+
+
+def no_way_back(application: Object, to: int | None) -> str:
+    """Why there is nothing to roll back to; empty where there is."""
+    history = dig(application, "status", "history") or []
+    if to is not None:
+        known = ", ".join(str(h.get("id")) for h in history) or "none"
+        is_known = to in {h.get("id") for h in history}
+        return "" if is_known else f"no good revision {to} in its history; there are: {known}"
+    tried = dig(application, "status", "operationState", "syncResult", "digest")
+    if any(h.get("digest") != tried for h in history):
+        return ""
+    return (
+        f"no other good revision to go back to; see: rollouts app get {dig(application, 'metadata', 'name')}"
+    )
 
 
 async def _annotate(session: Session, name: str, *annotations: str, token: str = "") -> None:
