@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from rollouts import kube as kubes
 from rollouts.controller import main
 from rollouts.controller.writes import Checkpoint, no_checkpoint
-from rollouts.errors import Conflict, NotFound
-from rollouts.kube import Kube, Resource, resources
+from rollouts.errors import Conflict, NotFound, Transient
+from rollouts.kube import Kube, Ref, Resource, resources
 from rollouts.settings import Settings
 
 T = TypeVar("T")
@@ -23,8 +23,40 @@ Object = dict[str, Any]
 _POLL_SECONDS = 0.1
 
 
+async def becomes(kube: Kube, ref: Ref, holds: Callable[[Object], bool], *, seconds: float = 60) -> Object:
+    """An object as it is when this holds, now or after a change; fails with the object as it was last."""
+    found: Object = {}
+    try:
+        async with asyncio.timeout(seconds), contextlib.aclosing(_versions(kube, ref)) as versions:
+            async for found in versions:
+                if holds(found):
+                    break
+    except TimeoutError:
+        raise AssertionError(f"{ref} did not come to that within {seconds} s: {found}") from None
+    return found
+
+
+async def _versions(kube: Kube, ref: Ref) -> AsyncGenerator[Object, None]:
+    """An object as it is, and then after each change."""
+    while True:
+        found = await kube.get(ref)
+        yield found
+        version = found["metadata"]["resourceVersion"]
+        # A watch that the server ends, or does not grant yet, is followed by another one.
+        with contextlib.suppress(Conflict, Transient):
+            async for event, body in kube.watch(ref.resource, ref.namespace, resource_version=version):
+                if event == "DELETED" and body["metadata"]["name"] == ref.name:
+                    break
+                if event != "BOOKMARK" and body["metadata"]["name"] == ref.name:
+                    yield body
+        await asyncio.sleep(_POLL_SECONDS)
+
+
 async def eventually(question: Callable[[], Awaitable[T]], *, seconds: float = 60) -> T:
-    """The first answer that is true; fails with the last one."""
+    """The first answer that is true; fails with the last one.
+
+    For what no watch tells: several objects at once, a log, a port, a Git host. For one object there is `becomes`.
+    """
     deadline = time.monotonic() + seconds
     while not (answer := await question()):
         assert time.monotonic() < deadline, f"it did not come true within {seconds} s: {answer!r}"
@@ -135,14 +167,20 @@ class Bench:
     async def reaches(self, name: str, phase: str, **status: Any) -> Object:
         """The Rollout when it is in this phase, with its latest spec observed."""
 
-        async def there() -> Object | None:
-            found = await self.get("Rollout", name)
+        def there(found: Object) -> bool:
             now = found.get("status", {})
             observed = now.get("observedGeneration") == str(found["metadata"]["generation"])
             wanted = {"phase": phase, **status}
-            return found if observed and all(now.get(k) == v for k, v in wanted.items()) else None
+            return observed and all(now.get(k) == v for k, v in wanted.items())
 
-        return await eventually(there)
+        return await self.becomes("Rollout", name, there)
+
+    async def becomes(
+        self, kind: str, name: str, holds: Callable[[Object], bool], *, seconds: float = 60
+    ) -> Object:
+        """An object when this holds."""
+        ref = self.resource(kind).ref(name, self.namespace)
+        return await becomes(self.kube, ref, holds, seconds=seconds)
 
     async def replicas(self, rollout: str) -> dict[str, int]:
         """Asked-for pods by revision."""
@@ -156,13 +194,6 @@ class Bench:
         found = [e for e in found if e["involvedObject"]["kind"] == "Rollout"]
         ordered = sorted(found, key=lambda e: int(e["metadata"]["resourceVersion"]))
         return [e["reason"] for e in ordered]
-
-    async def retried(self, write: Callable[[], Awaitable[T]]) -> T:
-        while True:
-            try:
-                return await write()
-            except Conflict:
-                await asyncio.sleep(_POLL_SECONDS)
 
 
 def rollout(name: str = "web", *, replicas: int = 3, image: str = "web:1", **strategy: Any) -> Object:

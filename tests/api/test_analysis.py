@@ -77,13 +77,12 @@ def analysis(name: str) -> Object:
 
 
 async def ends(bench: Bench, name: str, phase: str) -> Object:
-    async def there() -> Object | None:
-        found = await bench.get("AnalysisRun", name)
+    def there(found: Object) -> bool:
         now = found.get("status", {}).get("phase")
         assert now in (phase, "Running", "Pending", None), found["status"]
-        return found if now == phase else None
+        return bool(now == phase)
 
-    return await eventually(there)
+    return await bench.becomes("AnalysisRun", name, there)
 
 
 async def test_a_run_that_nobody_owns_is_measured(bench: Bench, prometheus: Measured) -> None:
@@ -238,7 +237,7 @@ async def test_a_finished_run_is_deleted_when_its_time_has_come(bench: Bench, pr
 async def test_a_restart_counts_no_measurement_twice(bench: Bench, prometheus: Measured) -> None:
     async with bench.controller(prometheus_address=prometheus.url):
         await bench.create(run("long", metric(count=4, interval="1s")))
-        await eventually(lambda: _counted(bench, "long", 2))
+        await bench.becomes("AnalysisRun", "long", lambda found: _has_counted(found, 2))
     async with bench.controller(prometheus_address=prometheus.url):
         status = (await ends(bench, "long", "Successful"))["status"]
 
@@ -273,6 +272,6 @@ async def _is_gone(bench: Bench, name: str) -> bool:
     return await bench.find("AnalysisRun", name) is None
 
 
-async def _counted(bench: Bench, name: str, count: int) -> bool:
-    results = (await bench.get("AnalysisRun", name)).get("status", {}).get("metricResults", [])
+def _has_counted(run: Object, count: int) -> bool:
+    results = run.get("status", {}).get("metricResults", [])
     return bool(results) and results[0].get("count", 0) >= count

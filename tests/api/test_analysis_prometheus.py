@@ -15,7 +15,7 @@ from rollouts import sandbox
 from rollouts.api.parse import timestamp
 from rollouts.sandbox import Component
 from tests.analysis import history
-from tests.api.harness import Bench, Object, eventually
+from tests.api.harness import Bench, Object
 
 pytestmark = pytest.mark.api
 
@@ -68,20 +68,17 @@ def ratio(name: str, **fields: Any) -> Object:
 async def status_when(bench: Bench, name: str, metric: str, **at_least: int) -> Object:
     """The status when the result of a metric has come so far."""
 
-    async def there() -> Object | None:
-        status: Object = (await bench.get("AnalysisRun", name)).get("status", {})
-        found = next((r for r in status.get("metricResults", ()) if r["name"] == metric), {})
-        return status if all(found.get(k, 0) >= v for k, v in at_least.items()) else None
+    def there(run: Object) -> bool:
+        results = run.get("status", {}).get("metricResults", ())
+        found = next((r for r in results if r["name"] == metric), {})
+        return all(found.get(k, 0) >= v for k, v in at_least.items())
 
-    return await eventually(there)
+    return dict((await bench.becomes("AnalysisRun", name, there))["status"])
 
 
 async def ended(bench: Bench, name: str) -> Object:
-    async def there() -> Object | None:
-        status: Object = (await bench.get("AnalysisRun", name)).get("status", {})
-        return status if status.get("completedAt") else None
-
-    return await eventually(there)
+    found = await bench.becomes("AnalysisRun", name, lambda run: "completedAt" in run.get("status", {}))
+    return dict(found["status"])
 
 
 async def test_counters_that_restart_in_a_run_deceive_nobody(

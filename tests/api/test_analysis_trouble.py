@@ -73,19 +73,16 @@ def measured(name: str = "errors", query: str = "errors", **fields: Any) -> Obje
 
 
 async def ended(bench: Bench, name: str) -> Object:
-    async def there() -> Object | None:
-        found = await bench.get("AnalysisRun", name)
-        return found if found.get("status", {}).get("completedAt") else None
-
-    return await eventually(there)
+    return await bench.becomes("AnalysisRun", name, lambda run: "completedAt" in run.get("status", {}))
 
 
 async def counted(bench: Bench, name: str, at_least: int, field_name: str = "count") -> Object:
-    async def there() -> Object | None:
-        results = (await bench.get("AnalysisRun", name)).get("status", {}).get("metricResults", ())
-        return results[0] if results and results[0].get(field_name, 0) >= at_least else None
+    def there(run: Object) -> bool:
+        results = run.get("status", {}).get("metricResults", ())
+        return bool(results) and results[0].get(field_name, 0) >= at_least
 
-    return await eventually(there)
+    found = await bench.becomes("AnalysisRun", name, there)
+    return dict(found["status"]["metricResults"][0])
 
 
 HUGE = web.Response(body=b" " * (8 * 1024 * 1024 + 1), content_type="application/json")
@@ -260,7 +257,7 @@ async def test_a_restart_starts_no_second_job_and_a_terminated_run_leaves_none(b
         await bench.create(run("held", job(pod=NOWHERE)))
         first = await eventually(lambda: the_job(bench))
     async with bench.controller():
-        await eventually(lambda: _told(bench))
+        await bench.becomes("AnalysisRun", "held", _is_running)
         jobs = (await bench.kube.list(resources.JOB, bench.namespace)).items
         assert [j["metadata"]["uid"] for j in jobs] == [first["metadata"]["uid"]]
         await bench.patch("AnalysisRun", "held", {"spec": {"terminate": True}})
@@ -268,9 +265,8 @@ async def test_a_restart_starts_no_second_job_and_a_terminated_run_leaves_none(b
         await eventually(lambda: _gone(bench))
 
 
-async def _told(bench: Bench) -> Object | None:
-    found = await bench.get("AnalysisRun", "held")
-    return found if found.get("status", {}).get("phase") == "Running" else None
+def _is_running(run: Object) -> bool:
+    return bool(run.get("status", {}).get("phase") == "Running")
 
 
 async def _gone(bench: Bench) -> bool:

@@ -168,11 +168,9 @@ async def test_an_experiment_is_seen_ended_and_run_again(bench: Bench, shell: Sh
         terminated = await shell("terminate", "experiment", "gc")
         await ends(bench, "gc", "Successful")
         retried = await shell("retry", "experiment", "gc")
-
-        async def again() -> bool:
-            return (await bench.get("Experiment", "gc")).get("status", {}).get("phase") == "Running"
-
-        await eventually(again)
+        await bench.becomes(
+            "Experiment", "gc", lambda found: found.get("status", {}).get("phase") == "Running"
+        )
 
     assert "template only  Running  gc-only  1/1 available  web:1" in shown.out
     assert listed.out.splitlines()[1].split()[:4] == ["gc", "Running", "only", "1/1"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -90,21 +89,22 @@ async def test_a_template_of_an_old_revision_brings_its_content_back(bench: Benc
         await bench.create(body)
         first = (await bench.reaches("web", "Healthy"))["status"]["stableRS"]
         await bench.patch("ConfigMap", "app", {"data": {"level": "2"}})
-        await eventually(lambda: _stable_is(bench, lambda found: found != first))
+        await bench.becomes("Rollout", "web", lambda web: _stable_of(web) not in ("", first))
 
         old = (await bench.get("ReplicaSet", f"web-{first}"))["spec"]["template"]
         del old["metadata"]["labels"]["rollouts-pod-template-hash"]
         await bench.patch("Rollout", "web", {"spec": {"template": old}})
-        await eventually(lambda: _stable_is(bench, lambda found: found == first))
+        await bench.becomes("Rollout", "web", lambda web: _stable_of(web) == first)
 
         name = await read_by(bench, first)
         assert (await copies(bench, "ConfigMap"))[name]["data"] == {"level": "1"}
         assert len(await copies(bench, "ConfigMap")) == 2
 
 
-async def _stable_is(bench: Bench, wanted: Callable[[str], bool]) -> bool:
-    status = (await bench.get("Rollout", "web"))["status"]
-    return status["phase"] == "Healthy" and wanted(status["stableRS"])
+def _stable_of(rollout: Object) -> str:
+    """Empty while it is not healthy."""
+    status = rollout["status"]
+    return str(status["stableRS"]) if status["phase"] == "Healthy" else ""
 
 
 async def _only(bench: Bench, count: int) -> dict[str, Any] | None:

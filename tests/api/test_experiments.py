@@ -34,13 +34,12 @@ def pods(name: str, image: str = "web:1", **fields: object) -> Object:
 
 
 async def ends(bench: Bench, name: str, phase: str) -> Object:
-    async def there() -> Object | None:
-        found = await bench.get("Experiment", name)
+    def there(found: Object) -> bool:
         now = found.get("status", {}).get("phase")
         assert now in (phase, "Running", "Pending", None), found["status"]
-        return found if now == phase else None
+        return bool(now == phase)
 
-    return await eventually(there)
+    return await bench.becomes("Experiment", name, there)
 
 
 async def sizes(bench: Bench) -> dict[str, int]:
@@ -105,12 +104,10 @@ async def test_a_failed_analysis_fails_the_experiment_and_a_retry_runs_it_again(
         prometheus.value = "1"
         await bench.patch("Experiment", "web", {"status": None}, subresource="status")
 
-        async def successful() -> bool:
-            found = await bench.get("Experiment", "web")
-            return found.get("status", {}).get("phase") == "Successful"
+        def is_successful(found: Object) -> bool:
+            return bool(found.get("status", {}).get("phase") == "Successful")
 
-        await eventually(successful)
-        again = await bench.get("Experiment", "web")
+        again = await bench.becomes("Experiment", "web", is_successful)
 
     assert again["status"]["analysisRuns"][0]["analysisRun"] == "web-rate.1"
 
@@ -127,20 +124,19 @@ async def test_an_experiment_is_terminated_and_then_is_quiet(bench: Bench) -> No
         await ends(bench, "web", "Successful")
         await eventually(lambda: _is_empty(bench))
 
-        async def counted() -> bool:
-            status = (await bench.get("Experiment", "web"))["status"]
-            return status["templateStatuses"][0]["replicas"] == 0
+        def is_counted(found: Object) -> bool:
+            return bool(found["status"]["templateStatuses"][0]["replicas"] == 0)
 
-        await eventually(counted)
+        await bench.becomes("Experiment", "web", is_counted)
         before = len(requests.writes())
         await bench.patch("Experiment", "web", {"metadata": {"labels": {"seen": "twice"}}})
         await bench.create(experiment("bad", pods("only", selector={"matchLabels": {"app": "no"}})))
 
-        async def refused() -> bool:
-            conditions = (await bench.get("Experiment", "bad")).get("status", {}).get("conditions") or ()
+        def is_refused(found: Object) -> bool:
+            conditions = found.get("status", {}).get("conditions") or ()
             return [c["reason"] for c in conditions] == ["InvalidSpec"]
 
-        await eventually(refused)
+        await bench.becomes("Experiment", "bad", is_refused)
         assert [w for w in requests.writes()[before:] if "experiments/web" in w] == []
 
 

@@ -18,7 +18,7 @@ import yaml
 
 from rollouts.kube import resources
 from rollouts.sandbox import ports
-from tests.api.harness import Bench, eventually, rollout, steps
+from tests.api.harness import Bench, Object, eventually, rollout, steps
 
 pytestmark = pytest.mark.api
 
@@ -125,7 +125,7 @@ async def test_a_second_replica_takes_over_from_one_that_is_killed(bench: Bench,
             one.process.kill()
             await bench.set_image("web", "web:2")
 
-            await eventually(lambda: _step(bench, 1), seconds=60)
+            await bench.becomes("Rollout", "web", lambda found: _is_at_step(found, 1))
 
 
 async def test_who_loses_the_lease_stops_writing_and_leaves(bench: Bench, tmp_path: Path) -> None:
@@ -185,6 +185,5 @@ async def _holder(bench: Bench) -> str:
     return "".join(lease["spec"].get("holderIdentity") or "" for lease in leases.items)
 
 
-async def _step(bench: Bench, index: int) -> bool:
-    found = await bench.get("Rollout", "web")
+def _is_at_step(found: Object, index: int) -> bool:
     return bool(found["status"]["currentRevision"] == 2 and found["status"]["currentStepIndex"] == index)

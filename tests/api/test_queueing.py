@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.api.harness import Bench, eventually, rollout, steps
+from tests.api.harness import Bench, Object, rollout, steps
 
 pytestmark = pytest.mark.api
 
 
-async def is_queued(bench: Bench, name: str) -> bool:
-    return "queuedAt" in (await bench.get("Rollout", name)).get("status", {})
+def is_queued(found: Object) -> bool:
+    return "queuedAt" in found.get("status", {})
 
 
 async def test_an_update_waits_until_another_one_has_ended(bench: Bench) -> None:
@@ -22,7 +22,7 @@ async def test_an_update_waits_until_another_one_has_ended(bench: Bench) -> None
         await bench.set_image("one", "web:2")
         await bench.reaches("one", "Paused")
         await bench.set_image("two", "web:2")
-        await eventually(lambda: is_queued(bench, "two"))
+        await bench.becomes("Rollout", "two", is_queued)
 
     async with bench.controller(max_concurrent_rollouts=1):
         await bench.patch("Rollout", "two", {"metadata": {"annotations": {"rung": "again"}}})
@@ -32,4 +32,4 @@ async def test_an_update_waits_until_another_one_has_ended(bench: Bench) -> None
 
         await bench.steer("one", abort=True)
         await bench.reaches("two", "Paused", currentStepIndex=1)
-        assert not await is_queued(bench, "two")
+        assert not is_queued(await bench.get("Rollout", "two"))

@@ -135,7 +135,7 @@ async def test_services_are_given_back_when_the_rollout_is_deleted(bench: Bench)
         assert taken["metadata"]["annotations"][MANAGED_BY] == "web"
 
         await bench.delete("Rollout", "web")
-        await eventually(lambda: _is_free(bench, "web"))
+        await bench.becomes("Service", "web", _is_free)
 
 
 async def test_a_service_that_the_spec_names_no_more_is_given_back(bench: Bench) -> None:
@@ -147,7 +147,7 @@ async def test_a_service_that_the_spec_names_no_more_is_given_back(bench: Bench)
 
         strategy = {"blueGreen": {"activeService": "web-2"}}
         await bench.patch("Rollout", "web", {"spec": {"strategy": strategy}})
-        await eventually(lambda: _is_free(bench, "web"))
+        await bench.becomes("Service", "web", _is_free)
         await bench.reaches("web", "Healthy")
 
     taken = await bench.get("Service", "web-2")
@@ -162,7 +162,7 @@ async def test_a_service_orphaned_while_no_controller_ran_is_given_back(bench: B
     await bench.delete("Rollout", "web")
 
     async with bench.controller():
-        await eventually(lambda: _is_free(bench, "web"))
+        await bench.becomes("Service", "web", _is_free)
 
 
 @pytest.mark.parametrize("propagation", ["Background", "Foreground"])
@@ -390,8 +390,7 @@ async def _are(bench: Bench, replicas: dict[str, int]) -> bool:
     return await bench.replicas("web") == replicas
 
 
-async def _is_free(bench: Bench, name: str) -> bool:
-    found = await bench.get("Service", name)
+def _is_free(found: Object) -> bool:
     return HASH not in found["spec"]["selector"] and MANAGED_BY not in found["metadata"].get(
         "annotations", {}
     )

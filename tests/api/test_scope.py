@@ -156,13 +156,12 @@ async def test_the_api_server_may_be_away_for_a_while(bench: Bench, cluster: san
         cluster.restart(sandbox.Component.API_SERVER)
         await eventually(lambda: _answers(bench), seconds=60)
         await bench.set_image("web", "web:2")
-        await eventually(lambda: _has_revision(bench, 2), seconds=120)
+        await bench.becomes("Rollout", "web", _is_at_the_second_revision, seconds=120)
 
 
 async def _answers(bench: Bench) -> bool:
     return bool(await bench.find("Rollout", "web"))
 
 
-async def _has_revision(bench: Bench, revision: int) -> bool:
-    found = await bench.get("Rollout", "web")
-    return bool(found["status"]["currentRevision"] == revision and found["status"]["phase"] == "Healthy")
+def _is_at_the_second_revision(found: Object) -> bool:
+    return bool(found["status"]["currentRevision"] == 2 and found["status"]["phase"] == "Healthy")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rollouts.kube import resources
-from tests.api.harness import Bench, Object, eventually, rollout, steps
+from tests.api.harness import Bench, Object, rollout, steps
 
 pytestmark = pytest.mark.api
 
@@ -28,10 +28,6 @@ def referring(*, scale_down: str, **strategy: Any) -> Object:
     return {**made, "spec": {**spec, "workloadRef": ref}}
 
 
-async def _is_at(bench: Bench, replicas: int) -> bool:
-    return bool((await bench.get("Deployment", "web"))["spec"]["replicas"] == replicas)
-
-
 async def test_a_rollout_takes_template_and_pods_over_from_a_deployment(bench: Bench) -> None:
     async with bench.controller() as requests:
         await bench.create(referring(scale_down="progressively", **steps({"setWeight": 50}, {"pause": {}})))
@@ -41,7 +37,7 @@ async def test_a_rollout_takes_template_and_pods_over_from_a_deployment(bench: B
 
         await bench.create(deployment())
         await bench.reaches("web", "Healthy")
-        await eventually(lambda: _is_at(bench, 0))
+        await bench.becomes("Deployment", "web", lambda found: found["spec"]["replicas"] == 0)
 
         containers = [{"name": "main", "image": "web:2"}]
         patch = {"spec": {"template": {"spec": {"containers": containers}}}}

@@ -20,9 +20,9 @@ from aiohttp import web
 from rollouts.api.meta import POD_TEMPLATE_HASH_LABEL
 from rollouts.api.podtemplate import pod_template_hash
 from rollouts.errors import Conflict, Transient
-from rollouts.kube import Kube, Ref, Resource, resources
+from rollouts.kube import Kube, Resource, resources
 from rollouts.sandbox.behaviour import READY
-from tests.api.harness import eventually
+from tests.api.harness import becomes
 from tests.conformance import invariants, seen
 from tests.conformance.film import GROUP, MARK, RESOURCES, Film, Frame
 from tests.conformance.people import VERBS, verb
@@ -322,12 +322,9 @@ class Actors:
         if count:
             await self._create({**body, "spec": spec})
             # It refuses every eviction until its controller has counted the pods.
-            await eventually(lambda: self._is_counted(ref))
+            await becomes(self.stage.kube, ref, _is_counted)
         else:
             await self.stage.kube.delete(ref)
-
-    async def _is_counted(self, budget: Ref) -> bool:
-        return bool((await self.stage.kube.get(budget)).get("status", {}).get("expectedPods"))
 
     async def _create(self, body: Object) -> None:
         written = json.loads(json.dumps(body).replace(METRICS, f"{self.stage.readings.url}/{self.namespace}"))
@@ -356,6 +353,10 @@ class Actors:
             played.chapters.append(Told(state, phases[1:] if before else phases, seen.reasons(told)))
         played.broken += invariants.all_broken(self.film.observations())
         return played
+
+
+def _is_counted(budget: Object) -> bool:
+    return bool(budget.get("status", {}).get("expectedPods"))
 
 
 def _tells(condition: Mapping[str, Any]) -> bool:

@@ -101,22 +101,13 @@ async def test_a_cluster_moves_over_and_nothing_restarts(
     assert "web" in told
 
     with _controller(cluster, tmp_path):
-
-        async def is_served() -> Object | None:
-            web = await bench.get("Rollout", "web")
-            return web if web["status"].get("step") else None
-
-        served = await eventually(is_served)
+        served = await bench.becomes("Rollout", "web", lambda web: bool(web["status"].get("step")))
         assert served["status"]["phase"] == "Paused"
         assert served["status"]["currentStepIndex"] == 1
         promoted: dict[str, Any] = {"status": {"pauseConditions": None}}
         assert await pods(bench) == before
         await bench.patch("Rollout", "web", promoted, subresource="status")
-
-        async def is_healthy() -> bool:
-            return bool((await bench.get("Rollout", "web"))["status"]["phase"] == "Healthy")
-
-        await eventually(is_healthy)
+        await bench.becomes("Rollout", "web", lambda web: bool(web["status"]["phase"] == "Healthy"))
 
 
 def _pause() -> Object:

@@ -77,11 +77,7 @@ class Team:
 
     async def refreshed(self, token: str) -> None:
         await self.app.annotate(refresh=token)
-
-        async def handled() -> bool:
-            return (await self.app.status()).get("lastHandledReconcileAt") == token
-
-        await eventually(handled, seconds=_SECONDS)
+        await self.app.handles(token, seconds=_SECONDS)
 
     async def stable(self) -> str:
         return str((await self.world.get("Rollout", "web"))["status"]["stableRS"])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rollouts.kube import Kube, Resource, resources
 from rollouts.sandbox import RepoInfo
-from tests.api.harness import Bench, Object, eventually
+from tests.api.harness import Bench, Object, becomes
 
 _IDENTITY = {
     "GIT_AUTHOR_NAME": "Team",
@@ -128,21 +128,30 @@ class App:
     async def runs_revision(self, wanted: str, *, seconds: float = 30) -> Object:
         """The status once this revision is promoted and healthy."""
 
-        async def there() -> Object | None:
-            status = await self.status()
+        def there(status: Object) -> bool:
             is_ready = condition(status, "Ready").get("status") == "True"
-            return status if is_ready and status["runningRevision"] == wanted else None
+            return is_ready and bool(status["runningRevision"] == wanted)
 
-        return await eventually(there, seconds=seconds)
+        return await self.becomes(there, seconds=seconds)
 
     async def says(self, type_: str, value: str, reason: str, *, seconds: float = 30) -> Object:
         """The condition once it has this status and reason."""
 
-        async def there() -> Object | None:
-            found = condition(await self.status(), type_)
-            return found if (found.get("status"), found.get("reason")) == (value, reason) else None
+        def there(status: Object) -> bool:
+            found = condition(status, type_)
+            return (found.get("status"), found.get("reason")) == (value, reason)
 
-        return await eventually(there, seconds=seconds)
+        return condition(await self.becomes(there, seconds=seconds), type_)
+
+    async def handles(self, token: str, *, seconds: float = 60) -> None:
+        """The word of a person that asked for a look has been heard."""
+        await self.becomes(lambda status: status.get("lastHandledReconcileAt") == token, seconds=seconds)
+
+    async def becomes(self, holds: Callable[[Object], bool], *, seconds: float = 60) -> Object:
+        """The status when this holds."""
+        ref = resources.APPLICATION.ref(self.name, self.bench.namespace)
+        found = await becomes(self.kube, ref, lambda app: holds(app.get("status") or {}), seconds=seconds)
+        return found.get("status") or {}
 
     async def events(self) -> list[tuple[str, str]]:
         """(reason, message) in the order in which they were posted."""

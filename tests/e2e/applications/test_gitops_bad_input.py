@@ -9,7 +9,7 @@ import pytest
 
 from rollouts import sandbox
 from rollouts.kube import resources
-from tests.api.harness import Object, eventually
+from tests.api.harness import Object, becomes, eventually
 from tests.e2e.applications.harness import App, Checkout, condition, config_map
 
 pytestmark = pytest.mark.e2e
@@ -59,7 +59,7 @@ async def test_a_bad_file_changes_nothing_and_says_where_it_is(
         bad = checkout.push({"settings.yaml": config_map("settings", color="red"), "bad.yaml": text})
         told = await app.says("Ready", "False", reason)
         await app.annotate(refresh="again")
-        await eventually(lambda: _handled(app, "again"))
+        await app.handles("again")
         assert await app.config("settings") == {"color": "blue"}
         fixed = checkout.push({"bad.yaml": None})
         await app.runs(fixed)
@@ -184,11 +184,10 @@ async def _quota(app: App, *, config_maps: int) -> None:
     }
     await app.kube.create(_QUOTA, body, field_manager="tests")
 
-    async def counted() -> bool:
-        found = await app.kube.get(_QUOTA.ref("few", app.bench.namespace))
+    def is_counted(found: Object) -> bool:
         return bool((found.get("status") or {}).get("used"))
 
-    await eventually(counted)
+    await becomes(app.kube, _QUOTA.ref("few", app.bench.namespace), is_counted)
 
 
 async def _secret(app: App, username: str, password: str) -> None:
@@ -206,7 +205,3 @@ async def _secret(app: App, username: str, password: str) -> None:
 
 async def _is(app: App, expected: dict[str, str]) -> bool:
     return await app.config("settings") == expected
-
-
-async def _handled(app: App, token: str) -> bool:
-    return (await app.status()).get("lastHandledReconcileAt") == token

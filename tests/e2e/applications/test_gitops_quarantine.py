@@ -67,11 +67,11 @@ async def test_a_bad_revision_is_put_back_and_stays_out_until_a_fix_comes(  # no
         checkout.push({"README.md": "closed on Sundays"})
         for i in range(10):
             await app.annotate(refresh=str(i))
-            await eventually(lambda i=i: _handled(app, str(i)))
+            await app.handles(str(i))
 
     async with app.bench.controller(git_cache_dir=tmp_path / "other"):
         await app.annotate(refresh="after the restart")
-        await eventually(lambda: _handled(app, "after the restart"))
+        await app.handles("after the restart")
         await eventually(lambda: _is_back(app, "v2", "hello again"))
         assert len(await app.bench.list("AnalysisRun")) == runs
         status = await app.status()
@@ -201,10 +201,6 @@ async def _is_back(app: App, version: str, greeting: str) -> bool:
         and (config or {}).get("greeting") == greeting
         and await app.config(shop.ADDED) is None
     )
-
-
-async def _handled(app: App, token: str) -> bool:
-    return (await app.status()).get("lastHandledReconcileAt") == token
 
 
 def _pod(name: str) -> Object:
