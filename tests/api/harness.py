@@ -182,6 +182,16 @@ class Bench:
         ref = self.resource(kind).ref(name, self.namespace)
         return await becomes(self.kube, ref, holds, seconds=seconds)
 
+    async def ends(self, kind: str, name: str, phase: str) -> Object:
+        """An AnalysisRun or Experiment when it is in this phase; no other end is on the way there."""
+
+        def there(found: Object) -> bool:
+            now = found.get("status", {}).get("phase")
+            assert now in (phase, "Running", "Pending", None), found["status"]
+            return bool(now == phase)
+
+        return await self.becomes(kind, name, there)
+
     async def replicas(self, rollout: str) -> dict[str, int]:
         """Asked-for pods by revision."""
         sets = [s for s in await self.list("ReplicaSet") if s["metadata"]["name"].startswith(f"{rollout}-")]
@@ -211,6 +221,15 @@ def rollout(name: str = "web", *, replicas: int = 3, image: str = "web:1", **str
             },
             "strategy": strategy or {"canary": {}},
         },
+    }
+
+
+def analysis_run(name: str, *metrics: Object, **spec: Any) -> Object:
+    return {
+        "apiVersion": "rollouts.dev/v1alpha1",
+        "kind": "AnalysisRun",
+        "metadata": {"name": name},
+        "spec": {"metrics": list(metrics), **spec},
     }
 
 

@@ -76,19 +76,10 @@ def analysis(name: str) -> Object:
     return {"analysis": {"templates": [{"templateName": name}]}}
 
 
-async def ends(bench: Bench, name: str, phase: str) -> Object:
-    def there(found: Object) -> bool:
-        now = found.get("status", {}).get("phase")
-        assert now in (phase, "Running", "Pending", None), found["status"]
-        return bool(now == phase)
-
-    return await bench.becomes("AnalysisRun", name, there)
-
-
 async def test_a_run_that_nobody_owns_is_measured(bench: Bench, prometheus: Measured) -> None:
     async with bench.controller(prometheus_address=prometheus.url):
         await bench.create(run("smoke", metric(count=2, interval="1s")))
-        status = (await ends(bench, "smoke", "Successful"))["status"]
+        status = (await bench.ends("AnalysisRun", "smoke", "Successful"))["status"]
 
     (result,) = status["metricResults"]
     assert (result["count"], result["successful"]) == (2, 2)
@@ -159,7 +150,7 @@ async def test_an_abort_does_not_wait_for_a_measurement_that_hangs(
 async def test_an_unreachable_provider_is_an_error_not_a_failure(bench: Bench) -> None:
     async with bench.controller(prometheus_address="http://127.0.0.1:1"):
         await bench.create(run("smoke", metric(consecutiveErrorLimit=0)))
-        status = (await ends(bench, "smoke", "Error"))["status"]
+        status = (await bench.ends("AnalysisRun", "smoke", "Error"))["status"]
 
     assert status["metricResults"][0]["error"] == 1
     assert "127.0.0.1" in status["metricResults"][0]["measurements"][0]["message"]
@@ -171,7 +162,7 @@ async def test_a_run_can_be_terminated(bench: Bench, prometheus: Measured) -> No
         await eventually(lambda: _asked(prometheus))
 
         await bench.patch("AnalysisRun", "endless", {"spec": {"terminate": True}})
-        status = (await ends(bench, "endless", "Successful"))["status"]
+        status = (await bench.ends("AnalysisRun", "endless", "Successful"))["status"]
 
     assert status["message"] == "Run Terminated"
 
@@ -195,7 +186,7 @@ async def test_a_secret_is_used_and_shown_nowhere(
         await bench.create(
             run("private", metric(provider=provider, successCondition=secret_condition), args=args)
         )
-        found = await ends(bench, "private", "Failed")
+        found = await bench.ends("AnalysisRun", "private", "Failed")
         shown = json.dumps([found, *await bench.list("Event")])
 
     assert prometheus.tokens == ["Bearer s3cr3t-t0k3n"]
@@ -207,7 +198,7 @@ async def test_a_missing_secret_is_named(bench: Bench, prometheus: Measured) -> 
     args = [{"name": "token", "valueFrom": {"secretKeyRef": {"name": "absent", "key": "token"}}}]
     async with bench.controller(prometheus_address=prometheus.url):
         await bench.create(run("private", args=args))
-        status = (await ends(bench, "private", "Error"))["status"]
+        status = (await bench.ends("AnalysisRun", "private", "Error"))["status"]
 
     assert "absent does not exist" in status["message"]
     assert prometheus.queries == []
@@ -218,7 +209,7 @@ async def test_a_condition_that_cannot_be_parsed_is_told_before_anything_is_meas
 ) -> None:
     async with bench.controller(prometheus_address=prometheus.url):
         await bench.create(run("typo", metric(successCondition="result[0] >>= 1")))
-        status = (await ends(bench, "typo", "Error"))["status"]
+        status = (await bench.ends("AnalysisRun", "typo", "Error"))["status"]
 
     assert "successCondition" in status["message"]
     assert prometheus.queries == []
@@ -228,7 +219,7 @@ async def test_a_finished_run_is_deleted_when_its_time_has_come(bench: Bench, pr
     async with bench.controller(prometheus_address=prometheus.url):
         await bench.create(run("short-lived", ttlStrategy={"secondsAfterCompletion": 1}))
         await bench.create(run("kept", ttlStrategy={"secondsAfterFailure": 1}))
-        await ends(bench, "kept", "Successful")
+        await bench.ends("AnalysisRun", "kept", "Successful")
         await eventually(lambda: _is_gone(bench, "short-lived"))
 
     assert await bench.find("AnalysisRun", "kept")
@@ -239,7 +230,7 @@ async def test_a_restart_counts_no_measurement_twice(bench: Bench, prometheus: M
         await bench.create(run("long", metric(count=4, interval="1s")))
         await bench.becomes("AnalysisRun", "long", lambda found: _has_counted(found, 2))
     async with bench.controller(prometheus_address=prometheus.url):
-        status = (await ends(bench, "long", "Successful"))["status"]
+        status = (await bench.ends("AnalysisRun", "long", "Successful"))["status"]
 
     (result,) = status["metricResults"]
     assert result["count"] == len(result["measurements"]) == 4
@@ -251,9 +242,9 @@ async def test_a_hung_measurement_delays_no_other_run(bench: Bench, prometheus: 
         await bench.create(run("hung"))
         await eventually(lambda: _asked(prometheus))
         await bench.create(run("typo", metric(successCondition="(")))
-        await ends(bench, "typo", "Error")
+        await bench.ends("AnalysisRun", "typo", "Error")
         prometheus.hold.set()
-        await ends(bench, "hung", "Successful")
+        await bench.ends("AnalysisRun", "hung", "Successful")
 
 
 async def _runs(bench: Bench) -> list[Object]:

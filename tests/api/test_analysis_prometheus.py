@@ -15,7 +15,7 @@ from rollouts import sandbox
 from rollouts.api.parse import timestamp
 from rollouts.sandbox import Component
 from tests.analysis import history
-from tests.api.harness import Bench, Object
+from tests.api.harness import Bench, Object, analysis_run
 
 pytestmark = pytest.mark.api
 
@@ -43,15 +43,6 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sandbox.San
     with sandbox.up(directory, wanted=frozenset({Component.PROMETHEUS})) as box:
         history.backfill(box, counters(datetime.now(UTC) - timedelta(minutes=1)))
         yield box
-
-
-def run(name: str, *metrics: Object, **spec: Any) -> Object:
-    return {
-        "apiVersion": "rollouts.dev/v1alpha1",
-        "kind": "AnalysisRun",
-        "metadata": {"name": name},
-        "spec": {"metrics": list(metrics), **spec},
-    }
 
 
 def ratio(name: str, **fields: Any) -> Object:
@@ -98,7 +89,7 @@ async def test_counters_that_restart_in_a_run_deceive_nobody(
         },
     }
     async with bench.controller(prometheus_address=prometheus.prometheus_url):
-        await bench.create(run("restarts", compared, ratio("ratio", count=RESTART_SECONDS + 2)))
+        await bench.create(analysis_run("restarts", compared, ratio("ratio", count=RESTART_SECONDS + 2)))
         status = await ended(bench, "restarts")
 
     assert status["phase"] == "Successful", status["message"]
@@ -115,13 +106,13 @@ async def test_a_prometheus_that_is_away_and_a_controller_that_restarts_lose_not
     strict = ratio("strict", count=wanted, consecutiveErrorLimit=0)
     async with bench.controller(prometheus_address=address):
         await bench.create(
-            run("outage", ratio("patient", count=wanted), strict, dryRun=[{"metricName": "strict"}])
+            analysis_run("outage", ratio("patient", count=wanted), strict, dryRun=[{"metricName": "strict"}])
         )
         await status_when(bench, "outage", "patient", successful=1)
         prometheus.stop(Component.PROMETHEUS)
         try:
             await status_when(bench, "outage", "patient", consecutiveError=1)
-            await bench.create(run("typo", ratio("typo", successCondition="result[0] >")))
+            await bench.create(analysis_run("typo", ratio("typo", successCondition="result[0] >")))
             assert (await ended(bench, "typo"))["phase"] == "Error"  # the controller has time for others
         finally:
             prometheus.start(Component.PROMETHEUS)

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from rollouts.kube import resources
-from tests.api.harness import Bench, Object, eventually
+from tests.api.harness import Bench, Object, analysis_run, eventually
 
 pytestmark = pytest.mark.api
 
@@ -58,15 +58,6 @@ async def prometheus() -> AsyncIterator[Prometheus]:
     await runner.cleanup()
 
 
-def run(name: str, *metrics: Object, **spec: Any) -> Object:
-    return {
-        "apiVersion": "rollouts.dev/v1alpha1",
-        "kind": "AnalysisRun",
-        "metadata": {"name": name},
-        "spec": {"metrics": list(metrics), **spec},
-    }
-
-
 def measured(name: str = "errors", query: str = "errors", **fields: Any) -> Object:
     spec = {"name": name, "interval": "1s", "provider": {"prometheus": {"query": query}}}
     return {**spec, "successCondition": "result[0] < 0.05", **fields}
@@ -100,7 +91,7 @@ async def test_trouble_is_an_error_that_is_told_and_passes(
 ) -> None:
     prometheus.values, prometheus.trouble = {"errors": ["0.01"]}, [trouble]
     async with bench.controller(prometheus_address=prometheus.url):
-        await bench.create(run("troubled", measured(count=2)))
+        await bench.create(analysis_run("troubled", measured(count=2)))
         found = (await ended(bench, "troubled"))["status"]
 
     (result,) = found["metricResults"]
@@ -112,7 +103,7 @@ async def test_a_slow_answer_is_given_up_and_asked_for_again(bench: Bench, prome
     prometheus.values, prometheus.trouble = {"errors": ["0.01"]}, ["hang"]
     slow = measured(count=1, provider={"prometheus": {"query": "errors", "timeout": 1}})
     async with bench.controller(prometheus_address=prometheus.url):
-        await bench.create(run("slow", slow))
+        await bench.create(analysis_run("slow", slow))
         found = (await ended(bench, "slow"))["status"]
 
     (result,) = found["metricResults"]
@@ -122,7 +113,7 @@ async def test_a_slow_answer_is_given_up_and_asked_for_again(bench: Bench, prome
 
 async def test_no_data_is_waited_for_and_then_inconclusive(bench: Bench, prometheus: Prometheus) -> None:
     async with bench.controller(prometheus_address=prometheus.url):
-        await bench.create(run("nothing", measured(count=3, onNoData="retry", noDataLimit=2)))
+        await bench.create(analysis_run("nothing", measured(count=3, onNoData="retry", noDataLimit=2)))
         found = (await ended(bench, "nothing"))["status"]
 
     (result,) = found["metricResults"]
@@ -134,7 +125,7 @@ async def test_no_data_is_waited_for_and_then_inconclusive(bench: Bench, prometh
 async def test_low_traffic_waits_for_evidence(bench: Bench, prometheus: Prometheus) -> None:
     prometheus.values = {"errors": ["1"], "requests": ["3"]}
     async with bench.controller(prometheus_address=prometheus.url):
-        await bench.create(run("low", measured(count=1, minSamples=100, samplesQuery="requests")))
+        await bench.create(analysis_run("low", measured(count=1, minSamples=100, samplesQuery="requests")))
         waiting = await counted(bench, "low", 2, "consecutiveNoData")
         assert waiting["phase"] == "Running"
         prometheus.values = {"errors": ["0.01"], "requests": ["100"]}
@@ -174,7 +165,7 @@ async def test_a_comparison_goes_on_where_it_was_after_a_restart(
 ) -> None:
     prometheus.values = totals(1, canary=4)
     async with bench.controller(prometheus_address=prometheus.url):
-        await bench.create(run("compared", compared()))
+        await bench.create(analysis_run("compared", compared()))
         before = await counted(bench, "compared", 1)
     assert "evidence" in before["measurements"][-1]["metadata"]
 
@@ -211,7 +202,7 @@ async def the_job(bench: Bench) -> Object | None:
 
 async def test_a_job_that_completes_is_a_success(bench: Bench) -> None:
     async with bench.controller():
-        await bench.create(run("job", {**job(), "count": 2, "interval": "1s"}))
+        await bench.create(analysis_run("job", {**job(), "count": 2, "interval": "1s"}))
         found = await ended(bench, "job")
 
     assert found["status"]["phase"] == "Successful"
@@ -226,7 +217,7 @@ async def test_a_job_that_completes_is_a_success(bench: Bench) -> None:
 
 async def test_a_job_past_its_deadline_has_failed(bench: Bench) -> None:
     async with bench.controller():
-        await bench.create(run("late", job(activeDeadlineSeconds=1, pod=NOWHERE)))
+        await bench.create(analysis_run("late", job(activeDeadlineSeconds=1, pod=NOWHERE)))
         found = (await ended(bench, "late"))["status"]
 
     assert found["phase"] == "Failed"
@@ -237,7 +228,7 @@ async def test_an_image_that_does_not_come_is_inconclusive(bench: Bench) -> None
     waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
     status = {"name": "test", "ready": False, "restartCount": 0, "image": "smoke:1", "imageID": ""}
     async with bench.controller():
-        await bench.create(run("image", job(pod=NOWHERE)))
+        await bench.create(analysis_run("image", job(pod=NOWHERE)))
         pod = await eventually(lambda: _first_pod(bench))
         body = {"status": {"containerStatuses": [{**status, "state": {"waiting": waiting}}]}}
         await bench.patch("Pod", pod["metadata"]["name"], body, subresource="status")
@@ -254,7 +245,7 @@ async def _first_pod(bench: Bench) -> Object | None:
 
 async def test_a_restart_starts_no_second_job_and_a_terminated_run_leaves_none(bench: Bench) -> None:
     async with bench.controller():
-        await bench.create(run("held", job(pod=NOWHERE)))
+        await bench.create(analysis_run("held", job(pod=NOWHERE)))
         first = await eventually(lambda: the_job(bench))
     async with bench.controller():
         await bench.becomes("AnalysisRun", "held", _is_running)
@@ -276,7 +267,7 @@ async def _gone(bench: Bench) -> bool:
 async def test_a_job_that_the_server_refuses_is_an_error(bench: Bench) -> None:
     async with bench.controller():
         await bench.create(
-            run("refused", {**job(pod={"restartPolicy": "Always"}), "consecutiveErrorLimit": 0})
+            analysis_run("refused", {**job(pod={"restartPolicy": "Always"}), "consecutiveErrorLimit": 0})
         )
         found = (await ended(bench, "refused"))["status"]
     assert found["phase"] == "Error"
@@ -292,7 +283,7 @@ async def test_a_provider_takes_its_credentials_from_the_secret(bench: Bench, pr
         "consecutiveErrorLimit": 0,
     }
     async with bench.controller():
-        await bench.create(run("datadog", metric))
+        await bench.create(analysis_run("datadog", metric))
         found = await ended(bench, "datadog")
     assert found["status"]["phase"] == "Successful"
     assert prometheus.queries == ["avg:errors{*}"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.api.harness import Bench, eventually, rollout, steps
-from tests.api.test_experiments import ends, experiment, pods
+from tests.api.test_experiments import experiment, pods
 
 pytestmark = pytest.mark.api
 
@@ -160,13 +160,13 @@ async def test_get_and_list_show_where_it_stands(bench: Bench, shell: Shell) -> 
 async def test_an_experiment_is_seen_ended_and_run_again(bench: Bench, shell: Shell) -> None:
     async with bench.controller():
         await bench.create(experiment("gc", pods("only"), duration="1h"))
-        await ends(bench, "gc", "Running")
+        await bench.ends("Experiment", "gc", "Running")
 
         shown, listed, early = await asyncio.gather(
             shell("get", "experiment", "gc"), shell("list", "experiments"), shell("retry", "experiment", "gc")
         )
         terminated = await shell("terminate", "experiment", "gc")
-        await ends(bench, "gc", "Successful")
+        await bench.ends("Experiment", "gc", "Successful")
         retried = await shell("retry", "experiment", "gc")
         await bench.becomes(
             "Experiment", "gc", lambda found: found.get("status", {}).get("phase") == "Running"

@@ -33,15 +33,6 @@ def pods(name: str, image: str = "web:1", **fields: object) -> Object:
     }
 
 
-async def ends(bench: Bench, name: str, phase: str) -> Object:
-    def there(found: Object) -> bool:
-        now = found.get("status", {}).get("phase")
-        assert now in (phase, "Running", "Pending", None), found["status"]
-        return bool(now == phase)
-
-    return await bench.becomes("Experiment", name, there)
-
-
 async def sizes(bench: Bench) -> dict[str, int]:
     return {s["metadata"]["name"]: s["spec"]["replicas"] for s in await bench.list("ReplicaSet")}
 
@@ -64,13 +55,13 @@ async def test_an_experiment_runs_its_pods_and_analyses_and_cleans_up(
                 analyses=analyses,
             )
         )
-        await ends(bench, "compare", "Running")
+        await bench.ends("Experiment", "compare", "Running")
         await eventually(lambda: bench.find("AnalysisRun", "compare-compare"))
         assert await sizes(bench) == {"compare-baseline": 2, "compare-canary": 1}
         service = await bench.get("Service", "exp-canary")
         running = await bench.get("Experiment", "compare")
         prometheus.hold.set()
-        status = (await ends(bench, "compare", "Successful"))["status"]
+        status = (await bench.ends("Experiment", "compare", "Successful"))["status"]
 
         async def gone() -> bool:
             services = [s["metadata"]["name"] for s in await bench.list("Service")]
@@ -97,7 +88,7 @@ async def test_a_failed_analysis_fails_the_experiment_and_a_retry_runs_it_again(
     async with bench.controller(prometheus_address=prometheus.url):
         await bench.create(template("rate", metric()))
         await bench.create(experiment("web", pods("only"), analyses=analyses))
-        failed = await ends(bench, "web", "Failed")
+        failed = await bench.ends("Experiment", "web", "Failed")
         assert failed["status"]["analysisRuns"][0]["phase"] == "Failed"
         await eventually(lambda: _is_empty(bench))
 
@@ -119,9 +110,9 @@ async def _is_empty(bench: Bench) -> bool:
 async def test_an_experiment_is_terminated_and_then_is_quiet(bench: Bench) -> None:
     async with bench.controller() as requests:
         await bench.create(experiment("web", pods("only"), duration="1h"))
-        await ends(bench, "web", "Running")
+        await bench.ends("Experiment", "web", "Running")
         await bench.patch("Experiment", "web", {"spec": {"terminate": True}})
-        await ends(bench, "web", "Successful")
+        await bench.ends("Experiment", "web", "Successful")
         await eventually(lambda: _is_empty(bench))
 
         def is_counted(found: Object) -> bool:
@@ -208,8 +199,8 @@ async def test_an_experiment_is_terminated_by_an_abort(bench: Bench) -> None:
         await updating(bench, experiment_step())
         (made,) = await bench.list("Experiment")
         name = made["metadata"]["name"]
-        await ends(bench, name, "Running")
+        await bench.ends("Experiment", name, "Running")
         await bench.steer("web", abort=True)
-        await ends(bench, name, "Successful")
+        await bench.ends("Experiment", name, "Successful")
         await bench.reaches("web", "Degraded")
         assert (await bench.get("Experiment", name))["spec"]["terminate"] is True
