@@ -15,7 +15,6 @@ PAUSE: Object = {"pause": {}}
 HASH = "rollouts-pod-template-hash"
 _GARBAGE_SECONDS = 90
 """The garbage collector looks for new kinds every 30 s only."""
-MANAGED_BY = "argo-rollouts.rollouts.dev/managed-by-rollouts"
 
 
 def weight(percent: int) -> Object:
@@ -126,45 +125,6 @@ async def test_blue_green_switches_its_services(bench: Bench) -> None:
         await eventually(lambda: _are(bench, {"1": 0, "2": 2}))
 
 
-async def test_services_are_given_back_when_the_rollout_is_deleted(bench: Bench) -> None:
-    async with bench.controller():
-        await bench.create(service("web"))
-        await bench.create(rollout(blueGreen={"activeService": "web"}))
-        await bench.reaches("web", "Healthy")
-        taken = await bench.get("Service", "web")
-        assert taken["metadata"]["annotations"][MANAGED_BY] == "web"
-
-        await bench.delete("Rollout", "web")
-        await bench.becomes("Service", "web", _is_free)
-
-
-async def test_a_service_that_the_spec_names_no_more_is_given_back(bench: Bench) -> None:
-    async with bench.controller():
-        await bench.create(service("web"))
-        await bench.create(service("web-2"))
-        await bench.create(rollout(blueGreen={"activeService": "web"}))
-        await bench.reaches("web", "Healthy")
-
-        strategy = {"blueGreen": {"activeService": "web-2"}}
-        await bench.patch("Rollout", "web", {"spec": {"strategy": strategy}})
-        await bench.becomes("Service", "web", _is_free)
-        await bench.reaches("web", "Healthy")
-
-    taken = await bench.get("Service", "web-2")
-    assert taken["metadata"]["annotations"][MANAGED_BY] == "web"
-
-
-async def test_a_service_orphaned_while_no_controller_ran_is_given_back(bench: Bench) -> None:
-    async with bench.controller():
-        await bench.create(service("web"))
-        await bench.create(rollout(blueGreen={"activeService": "web"}))
-        await bench.reaches("web", "Healthy")
-    await bench.delete("Rollout", "web")
-
-    async with bench.controller():
-        await bench.becomes("Service", "web", _is_free)
-
-
 @pytest.mark.parametrize("propagation", ["Background", "Foreground"])
 async def test_deletion_leaves_nothing_behind(bench: Bench, propagation: str) -> None:
     async with bench.controller():
@@ -241,26 +201,6 @@ async def test_pods_that_the_api_server_refuses_are_told_and_disturb_no_running_
         good = {"spec": {"containers": [{"name": "main", "image": "web:2"}]}}
         await bench.patch("Rollout", "web", {"spec": {"template": good}})
         await bench.reaches("web", "Healthy", currentRevision=2)
-
-
-async def test_a_second_rollout_on_a_service_is_told_and_takes_over_when_the_first_is_gone(
-    bench: Bench,
-) -> None:
-    async with bench.controller():
-        await bench.create(service("web"))
-        await bench.create(rollout("web", blueGreen={"activeService": "web"}))
-        await bench.reaches("web", "Healthy")
-        rival = rollout("rival", blueGreen={"activeService": "web"})
-        rival["spec"]["selector"] = {"matchLabels": {"app": "web"}}
-        rival["spec"]["template"]["metadata"]["labels"] = {"app": "web"}
-        await bench.create(rival)
-        refused = await bench.reaches("rival", "Degraded")
-        assert "Rollout web uses this Service too" in refused["status"]["message"]
-        await bench.set_image("web", "web:2")
-        await bench.reaches("web", "Healthy")
-
-        await bench.delete("Rollout", "web")
-        await bench.reaches("rival", "Healthy")
 
 
 async def test_a_missing_template_is_named_and_its_creation_is_noticed(bench: Bench) -> None:
@@ -388,12 +328,6 @@ async def _selected(bench: Bench) -> dict[str, str]:
 
 async def _are(bench: Bench, replicas: dict[str, int]) -> bool:
     return await bench.replicas("web") == replicas
-
-
-def _is_free(found: Object) -> bool:
-    return HASH not in found["spec"]["selector"] and MANAGED_BY not in found["metadata"].get(
-        "annotations", {}
-    )
 
 
 async def _is_gone(bench: Bench, kind: str) -> bool:
