@@ -9,6 +9,7 @@ import pytest
 
 from rollouts import sandbox
 from rollouts.kube import resources
+from tests import lfs_host
 from tests import registry as registries
 from tests.api.harness import Object, eventually
 from tests.e2e.applications.harness import App, Checkout, authenticated, config_map
@@ -129,3 +130,31 @@ def _module(url: str) -> str:
 
 async def _is(app: App, expected: dict[str, str]) -> bool:
     return await app.config("settings") == expected
+
+
+async def test_what_git_lfs_keeps_is_deployed_once_it_is_there(
+    app: App, checkout: Checkout, repository: sandbox.RepoInfo, cluster: sandbox.Sandbox, tmp_path: Path
+) -> None:
+    upstream, _, path = repository.url.partition("/" + Path(repository.path).name)
+    with lfs_host.serving(upstream) as host:
+        host.username, host.password = cluster.git_username, cluster.git_password
+        first = checkout.push({"a.yaml": host.keep(config_map("settings", color="blue").encode())})
+        await app.secret("git", username=cluster.git_username, password=cluster.git_password)
+        url = f"{host.url}/{Path(repository.path).name}{path}"
+        source = {"repoURL": url, "targetRevision": "main", "enableLfs": True}
+        await app.create("", source=source, secret="git")
+
+        async with app.bench.controller(git_cache_dir=tmp_path / "git"):
+            await app.runs(first)
+            before = await app.config("settings")
+            absent = host.keep(config_map("settings", color="red").encode())
+            kept = host.contents.popitem()
+            second = checkout.push({"a.yaml": absent})
+            told = await app.says("FetchFailed", "True", "GitOperationFailed")
+            host.contents.update([kept])
+            await app.annotate(refresh="again")
+            await app.runs(second)
+
+    assert before == {"color": "blue"}
+    assert f"has no file {kept[0]} of Git LFS" in told["message"]
+    assert await app.config("settings") == {"color": "red"}
