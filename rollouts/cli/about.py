@@ -10,7 +10,7 @@ import typer
 from rollouts import __version__
 from rollouts.api import crd
 from rollouts.api.meta import DEFAULT_GROUP, Names
-from rollouts.cli.target import ApiGroup
+from rollouts.cli.target import ApiGroup, CliError
 
 app = typer.Typer()
 
@@ -32,7 +32,10 @@ def crds(
     """The CustomResourceDefinitions: rollouts crds | kubectl apply -f -"""
     names = Names(api_group)
     if directory is not None:
-        for path in crd.write(directory, names):
-            typer.echo(path)
+        try:
+            for path in crd.write(directory, names):
+                typer.echo(path)
+        except OSError as e:
+            raise CliError(f"--directory {directory} cannot be written: {e.strerror}") from None
         return
     typer.echo("---\n".join(crd.text(definition) for definition in crd.crds(names)), nl=False)

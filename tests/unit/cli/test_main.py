@@ -45,6 +45,14 @@ def test_an_error_is_one_line_without_a_traceback(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+
+    with pytest.raises(program.CliError, match=f"^--directory {file} cannot be written: "):
+        CliRunner().invoke(program.app, ["crds", "--directory", str(file)], catch_exceptions=False)
+
+
 def test_a_package_that_is_not_there_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)
     for module in [m for m in sys.modules if m.startswith(("rollouts.sandbox", "rollouts.cli.sandbox"))]:
