@@ -118,6 +118,11 @@ class Names:
         return f"rollout.{self.group}/config-copy"
 
     @property
+    def revision_history_annotation(self) -> str:
+        """On a ReplicaSet that is used again: the revisions that it was before, oldest first."""
+        return f"rollout.{self.group}/revision-history"
+
+    @property
     def config_copy_annotation(self) -> str:
         """On a ConfigMap or Secret: "false" keeps it from being copied, "true" copies what is left out."""
         return f"rollout.{self.group}/config-copy"
@@ -161,6 +166,7 @@ class ConditionType(StrEnum):
 class Reason(StrEnum):
     """Reasons of conditions and events (argo-rollouts: utils/conditions; Flux: apis/meta)."""
 
+    ROLLOUT_ADDED = "RolloutAddedToInformer"
     ROLLOUT_UPDATED = "RolloutUpdated"
     NEW_REPLICA_SET = "NewReplicaSetCreated"
     NEW_REPLICA_SET_AVAILABLE = "NewReplicaSetAvailable"

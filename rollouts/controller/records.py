@@ -166,6 +166,7 @@ def _replica_set(body: Body, old: Record[snapshot.ReplicaSet] | None, *, names: 
         ready_replicas=status.get("readyReplicas", 0),
         available_replicas=status.get("availableReplicas", 0),
         observed=status.get("observedGeneration", 0) >= metadata["generation"],
+        revision_history=_numbers(annotations.get(names.revision_history_annotation, "")),
         scale_down_deadline=_instant(annotations.get(SCALE_DOWN_DEADLINE_ANNOTATION)),
         git_revision=annotations.get(names.git_revision_annotation, ""),
         config_copies=frozenset(annotations.get(names.config_copies_annotation, "").split()),
@@ -210,6 +211,10 @@ def _service(body: Body, old: Record[snapshot.Service] | None, *, names: Names) 
 
 def _number(text: str | None) -> int | None:
     return int(text) if text and re.fullmatch(r"\d{1,9}", text) else None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(number for part in text.split(",") if (number := _number(part)) is not None)
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -122,6 +122,8 @@ def _annotations(seen: View, before: ReplicaSet, after: ReplicaSet) -> dict[str,
     changed: dict[str, str | None] = {}
     if after.revision != before.revision:
         changed[names.revision_annotation] = str(after.revision)
+    if after.revision_history != before.revision_history:
+        changed[names.revision_history_annotation] = ",".join(str(past) for past in after.revision_history)
     if after.desired_replicas != before.desired_replicas:
         changed[names.desired_replicas_annotation] = str(after.desired_replicas)
     if after.git_revision != before.git_revision:

@@ -17,7 +17,7 @@ def started(seen: View) -> RolloutDuration:
 
 
 def updated(seen: View, status: RolloutStatus) -> RolloutDuration:
-    """A new template: going back mid-update ends what was begun, anything else begins anew."""
+    """A new template. Only going back in mid-update is a rollback; anything else begins anew."""
     before = seen.old.duration
     if before is None or before.finished_at is not None or not _goes_back(seen):
         return started(seen)
@@ -53,9 +53,10 @@ def promoted(seen: View, status: RolloutStatus) -> RolloutDuration | None:
     now = status.duration
     if now is None or now.completion_status is not None or now.finished_at is not None:
         return now
-    if _goes_back(seen):
-        return replace(now, completion_status=_rolled_back(seen, status))
-    fast = status.promote_full
+    if seen.snapshot.fast_rollback:
+        return replace(now, completion_status=CompletionStatus.FAST_ROLLED_BACK)
+    # blue-green also goes back to pods that are still up by a full promotion: nobody has asked for that one
+    fast = status.promote_full and not (seen.blue_green and _goes_back(seen))
     how = CompletionStatus.FAST_PROMOTED if fast else CompletionStatus.PROMOTED
     return replace(now, completion_status=how)
 
@@ -70,7 +71,7 @@ def _goes_back(seen: View) -> bool:
     current, stable = seen.sets.current, seen.sets.stable
     if seen.hash == seen.old.stable_rs or seen.snapshot.fast_rollback:
         return True
-    return stable is not None and bool(current.uid) and current.created_at < stable.created_at
+    return stable is not None and bool(current.uid) and current.age < stable.age
 
 
 def _paused(seen: View, status: RolloutStatus, now: RolloutDuration, *, over: bool) -> RolloutDuration:

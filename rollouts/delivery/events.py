@@ -30,6 +30,7 @@ class StepCompleted:
 Fact = Event | StepCompleted
 
 _PLACE = {
+    Reason.ROLLOUT_ADDED: -1,
     Reason.ROLLOUT_UPDATED: 0,
     Reason.SKIP_STEPS: 0,
     Reason.RETRIED: 0,
@@ -78,7 +79,7 @@ def fold(facts: Sequence[Fact], names: Names, *, stepping: bool) -> tuple[Event,
     if names.group != DEFAULT_GROUP:
         return tuple(_steps([f]) if isinstance(f, StepCompleted) else f for f in facts if not _is_ours(f))
     told = {_reason(fact) for fact in facts}
-    quiet = {Reason.NOT_COMPLETED}
+    quiet = {Reason.NOT_COMPLETED, Reason.ROLLOUT_ADDED}
     if stepping or told & _TELLING:
         quiet.add(Reason.SCALING_REPLICA_SET)
     steps = [fact for fact in facts if isinstance(fact, StepCompleted)]

@@ -120,6 +120,8 @@ def _updated(seen: View) -> Draft:
     )
     status = replace(status, duration=duration.updated(seen, status))
     told = [events.normal(Reason.ROLLOUT_UPDATED, f"Updated to revision {seen.revision}{git(seen)}")]
+    if not old.current_pod_hash:
+        told.append(events.normal(Reason.ROLLOUT_ADDED, "Seen for the first time"))
     if not (seen.blue_green and view.mode(seen, status) is Mode.INITIAL):
         started = f"Update to revision {seen.revision} ({seen.hash}) started"
         told.append(events.normal(Reason.NOT_COMPLETED, started))
@@ -239,7 +241,7 @@ def _is_still_up(seen: View) -> bool:
     Kept in the status as a full promotion: the deadline that says so is taken off the set on the way.
     """
     deadline = seen.sets.current.scale_down_deadline
-    back = seen.sets.stable is not None and seen.sets.current.created_at < seen.sets.stable.created_at
+    back = seen.sets.stable is not None and seen.sets.current.age < seen.sets.stable.age
     return seen.blue_green is not None and back and deadline is not None and deadline > seen.snapshot.now
 
 

@@ -50,6 +50,8 @@ from rollouts.delivery.snapshot import ReplicaSet, Snapshot
 from rollouts.delivery.steps import Analyse, Ask, Conduct, Step, Wait
 from rollouts.delivery.view import Draft, Mode, View
 
+_KEPT_REVISIONS = 50
+
 invalid = status.invalid
 
 
@@ -183,10 +185,19 @@ def _annotated(seen: View, now: RolloutStatus, planned: Sets) -> Sets:
     begins = not current.uid or seen.old.current_pod_hash != seen.hash
     if begins or current.revision != seen.revision:
         git_revision = seen.git_revision if begins else current.git_revision
-        current = replace(current, revision=seen.revision, git_revision=git_revision)
+        current = _renumbered(current, seen.revision)
+        current = replace(current, git_revision=git_revision)
     current = _kept_apart(seen, now, current)
     planned = replace(planned, current=current, stable=_sized_for(seen, stable) if stable else None)
     return planned.each(lambda rs: _ready_after(seen, rs))
+
+
+def _renumbered(rs: ReplicaSet, revision: int) -> ReplicaSet:
+    if rs.revision in (0, revision):
+        return replace(rs, revision=revision)
+    past = (*rs.revision_history, rs.revision)
+    # for ever going back and forth must not fill the annotation; the first number tells the age
+    return replace(rs, revision=revision, revision_history=(*past[:1], *past[1:][-_KEPT_REVISIONS:]))
 
 
 def _ready_after(seen: View, rs: ReplicaSet) -> ReplicaSet:

@@ -55,6 +55,8 @@ class ReplicaSet:
     observed: bool = True
     """The ReplicaSet controller has seen the latest spec."""
     scale_down_deadline: datetime | None = None
+    revision_history: tuple[int, ...] = ()
+    """The revisions that it was before it was used again, oldest first."""
     git_revision: str = ""
     config_copies: frozenset[str] = frozenset()
     """Copies of ConfigMaps and Secrets that its pods read: kind/name."""
@@ -67,6 +69,11 @@ class ReplicaSet:
     """What its template has of that."""
     away_from: str = ""
     """The pod template hash that its pods keep away from (anti-affinity)."""
+
+    @property
+    def age(self) -> tuple[datetime, int]:
+        """Orders sets by creation. Times are whole seconds: of one second, the lower first revision is older."""
+        return self.created_at, min((*self.revision_history, self.revision))
 
 
 @dataclass(frozen=True, slots=True)

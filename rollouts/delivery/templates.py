@@ -196,7 +196,10 @@ def _value(rollout: Rollout, arg: AnalysisRunArgument, path: str, hashes: Hashes
         stable = source.pod_template_hash_value is PodTemplateHashValue.STABLE
         return hashes.stable if stable else hashes.latest
     if source.field_ref is not None:
-        return _field(rollout, source.field_ref.field_path, f"{path}.valueFrom.fieldRef.fieldPath")
+        field_path = source.field_ref.field_path
+        if hashes is ANY_HASHES and field_path.startswith("status."):
+            return ""  # known when the run is made
+        return _field(rollout, field_path, f"{path}.valueFrom.fieldRef.fieldPath")
     raise SpecError(f"{path}.valueFrom", None, "names no source", "set podTemplateHashValue or fieldRef")
 
 

@@ -212,7 +212,7 @@ def _step_hash(canary: CanaryStrategy | None) -> str:
 def _within_window(view: View) -> bool:
     # argo-rollouts: rollout/sync.go, by creation: going back gives an old set a new revision number
     window, stable, current = view.spec.rollback_window, view.sets.stable, view.sets.current
-    if window is None or stable is None or not current.uid or current.created_at >= stable.created_at:
+    if window is None or stable is None or not current.uid or current.age >= stable.age:
         return False
-    between = [rs for rs in view.sets if current.created_at < rs.created_at < stable.created_at]
+    between = [rs for rs in view.sets if current.age < rs.age < stable.age]
     return len(between) < window.revisions

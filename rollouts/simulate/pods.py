@@ -37,6 +37,7 @@ class SimulatedSet:
     created_at: datetime
     desired: int | None = None
     deadline: datetime | None = None
+    revision_history: tuple[int, ...] = ()
     git_revision: str = ""
     min_ready_seconds: int = 0
     injected: PodTemplateMetadata = field(default_factory=PodTemplateMetadata)
@@ -63,6 +64,7 @@ class SimulatedSet:
             available_replicas=self.available,
             observed=self.observed,
             scale_down_deadline=self.deadline,
+            revision_history=self.revision_history,
             git_revision=self.git_revision,
             min_ready_seconds=self.min_ready_seconds,
             injected=self.injected,
@@ -98,6 +100,8 @@ class SimulatedSet:
     def _annotate(self, key: str, value: str | None, names: Names) -> None:
         if key == names.revision_annotation:
             self.revision = int(value or 0)
+        elif key == names.revision_history_annotation:
+            self.revision_history = tuple(int(past) for past in (value or "").split(",") if past)
         elif key == names.desired_replicas_annotation:
             self.desired = int(value) if value else None
         elif key == names.git_revision_annotation:

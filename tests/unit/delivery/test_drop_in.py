@@ -41,6 +41,17 @@ def superseded(cluster: FakeCluster) -> None:
 def rolled_back(cluster: FakeCluster) -> None:
     cluster.promote()
     cluster.run()
+    cluster.deploy("v3")
+    cluster.run()
+    cluster.deploy("v1")
+    cluster.run()
+    cluster.promote()
+
+
+def gone_back_from_a_finished_update(cluster: FakeCluster) -> None:
+    cluster.promote()
+    cluster.run()
+    cluster.ended.clear()
     cluster.deploy("v1")
     cluster.run()
     cluster.promote()
@@ -58,6 +69,7 @@ def fast_rolled_back(cluster: FakeCluster) -> None:
         (aborted, CompletionStatus.ABORTED),
         (superseded, CompletionStatus.SUPERSEDED),
         (rolled_back, CompletionStatus.ROLLED_BACK),
+        (gone_back_from_a_finished_update, CompletionStatus.PROMOTED),
         (fast_rolled_back, CompletionStatus.FAST_ROLLED_BACK),
     ],
 )

@@ -275,6 +275,8 @@ def test_arguments_come_from_the_spec_the_sets_and_the_metadata() -> None:
             "",
         ),
         parse(AnalysisRunArgument, _from({"fieldRef": {"fieldPath": "spec.replicas"}}, "replicas"), ""),
+        parse(AnalysisRunArgument, _from({"fieldRef": {"fieldPath": "metadata.labels['zone']"}}, "zone"), ""),
+        parse(AnalysisRunArgument, _from({"fieldRef": {"fieldPath": "status.stableRS"}}, "good"), ""),
     )
     names = [arg.name for arg in args]
     declared = (*(Argument(name) for name in names), Argument("default", value="d"))
@@ -295,6 +297,8 @@ def test_arguments_come_from_the_spec_the_sets_and_the_metadata() -> None:
         "name": "web",
         "tier": "gold",
         "replicas": "4",
+        "zone": "",
+        "good": "hash-v1",
         "default": "d",
     }
 

@@ -307,7 +307,7 @@ def test_going_back_while_the_old_pods_are_up_needs_no_pause_and_no_analysis() -
     assert cluster.selected("active") == "v1"
     assert cluster.status.phase is Phase.HEALTHY
     assert list(cluster.runs) == ["web-hash-v2-2-pre"]
-    assert cluster.ended[-1] == "FastRolledBack"
+    assert cluster.ended[-1] == "Promoted"
 
 
 def test_a_newer_version_takes_over_during_the_pause() -> None:

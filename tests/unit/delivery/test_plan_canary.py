@@ -215,7 +215,7 @@ def test_going_back_within_the_rollback_window_skips_the_steps() -> None:
 
     assert cluster.status.stable_rs == "hash-v1"
     assert cluster.status.phase is Phase.HEALTHY
-    assert cluster.ended[-1] == "FastRolledBack"
+    assert cluster.ended[-1] == "Promoted"  # nothing was under way that it could have rolled back
 
 
 def test_going_back_beyond_the_rollback_window_takes_the_steps() -> None:
@@ -232,6 +232,40 @@ def test_going_back_beyond_the_rollback_window_takes_the_steps() -> None:
     cluster.run()
 
     assert cluster.status.phase is Phase.PAUSED
+
+
+def test_the_age_of_sets_counts_where_all_are_of_the_same_second() -> None:
+    """The API server keeps creation times in whole seconds."""
+    cluster = deployed(FakeCluster(rollout(canary(set_weight(50), pause()), rollback_window=window(1))))
+    for version in ("v2", "v3", "v4"):
+        cluster.deploy(version)
+        cluster.run()
+        cluster.promote()
+        cluster.run()
+
+    cluster.deploy("v3")
+    cluster.run()
+    assert cluster.status.phase is Phase.HEALTHY
+    assert cluster.status.stable_rs == "hash-v3"
+
+    cluster.deploy("v1")
+    cluster.run()
+    assert cluster.status.phase is Phase.PAUSED
+    cluster.promote()
+    cluster.run()
+    cluster.deploy("v2")  # younger than v1, which is stable
+    cluster.run()
+    assert cluster.status.phase is Phase.PAUSED
+
+
+def test_a_set_that_is_used_again_remembers_its_revisions() -> None:
+    cluster = deployed(FakeCluster(rollout(canary(set_weight(50)))))
+    for version in ("v2", "v1", "v2", "v1"):
+        cluster.deploy(version)
+        cluster.run()
+
+    histories = {rs.revision: rs.revision_history for rs in cluster.sets.values()}
+    assert histories == {5: (1, 3), 4: (2,)}
 
 
 def test_what_the_git_half_vouches_for_takes_no_steps_and_no_analysis() -> None:

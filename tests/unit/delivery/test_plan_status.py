@@ -212,6 +212,7 @@ def test_in_drop_in_mode_events_come_one_by_one_in_the_known_order() -> None:
     cluster.tick(3)
 
     assert cluster.reasons() == [
+        "RolloutAddedToInformer",
         "RolloutUpdated",
         "NewReplicaSetCreated",
         "RolloutNotCompleted",
@@ -242,6 +243,7 @@ def test_in_drop_in_mode_blue_green_events_come_in_the_known_order() -> None:
     cluster.run()
 
     assert cluster.reasons() == [
+        "RolloutAddedToInformer",
         "RolloutUpdated",
         "NewReplicaSetCreated",
         "ScalingReplicaSet",
