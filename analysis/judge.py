@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import NamedTuple
 
 from analysis.model import (
@@ -28,6 +29,7 @@ from analysis.model import (
 )
 
 RUN_TERMINATED = "Run Terminated"
+CUT_OFF = "terminated before it had an answer"
 
 
 class Verdict(NamedTuple):
@@ -186,6 +188,25 @@ def is_terminating(metrics: Sequence[Metric], results: Sequence[MetricResult], *
         for metric in metrics
         if not metric.dry_run
     )
+
+
+def cut_off(
+    metrics: Sequence[Metric], results: Sequence[MetricResult], now: datetime, *, terminate: bool
+) -> tuple[MetricResult, ...]:
+    """Where nothing more is measured, what is still in flight has no answer: it is Inconclusive, never good."""
+    if not is_terminating(metrics, results, terminate=terminate):
+        return tuple(results)
+    by_name = {metric.name: metric for metric in metrics}
+    return tuple(
+        record(by_name[result.name], result, _without_answer(result.last, now))
+        if result.name in by_name and result.last is not None and result.last.in_flight
+        else result
+        for result in results
+    )
+
+
+def _without_answer(measurement: Measurement, now: datetime) -> Measurement:
+    return replace(measurement, phase=Phase.INCONCLUSIVE, message=CUT_OFF, finished_at=now, resume_at=None)
 
 
 def assess_run(

@@ -35,7 +35,7 @@ _HTML = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\
 
 def pod_template_hash(template: JSON, collision_count: int | None = None) -> str:
     """The value of `rollouts-pod-template-hash` (argo-rollouts: utils/hash/hash.go)."""
-    state = fnv32a(canonical(template))
+    state = fnv32a(_text(_Encoder(fill=False, stored=True).struct(_ROOT, template, "spec.template")))
     if collision_count is not None:
         state = fnv32a(collision_count.to_bytes(8, "little"), state)
     return safe_encode(str(state))
@@ -94,14 +94,21 @@ class _Field:
 
 @dataclass(frozen=True, slots=True)
 class _Encoder:
-    """JSON -> the same in Go's field order; with `fill` as the API server would store it."""
+    """JSON -> the same in Go's field order.
+
+    With `fill` as the API server would store it in a ReplicaSet, with `stored` as in a Rollout: the peer's
+    CRDs have one default that the encoding shows.
+    """
 
     fill: bool
+    stored: bool = False
 
     def struct(self, name: str, value: object, path: str) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             raise SpecError(path, value, "must be an object")
         given = _filled(name, value) if self.fill else value
+        if self.stored and name == "ContainerPort" and not value.get("protocol"):
+            given = {**value, "protocol": "TCP"}
         out: dict[str, Any] = {}
         for field in _structs()[name]:
             item = given.get(field.name)

@@ -43,6 +43,11 @@ class Jobs:
         self._field_manager = field_manager
         self._now = now
 
+    def begun(self, run: ObjectMeta, metric: model.Metric, number: int) -> Measurement:
+        """The measurement of this number while its Job runs: people find the Job by it."""
+        metadata = _metadata(run, job_name(run.uid, metric.name, number))
+        return Measurement(phase=Phase.RUNNING, started_at=self._now(), metadata=metadata)
+
     async def measure(self, run: ObjectMeta, metric: model.Metric, number: int) -> Measurement:
         """The measurement of this number, from 1; a Job that a former process started is waited for."""
         started_at = self._now()
@@ -58,7 +63,7 @@ class Jobs:
             message=message[:_SHOWN],
             started_at=started_at,
             finished_at=self._now(),
-            metadata={"job-name": name, "job-namespace": run.namespace},
+            metadata=_metadata(run, name),
         )
 
     async def end(self, run: ObjectMeta, metrics: Iterable[str], number: Callable[[str], int]) -> None:
@@ -93,7 +98,7 @@ class Jobs:
             if ended is not None:
                 return ended
             await asyncio.sleep(pause)
-            pause = min(_LONGEST_LOOK, pause * 1.5)
+            pause = min(_LONGEST_LOOK, pause * 1.1)  # a tenth of the time that it has taken so far
 
     async def _pods(self, namespace: str, name: str) -> tuple[Object, ...]:
         selector = f"batch.kubernetes.io/job-name={name}"
@@ -110,6 +115,10 @@ class Jobs:
             await self._kube.delete(resources.JOB.ref(name, namespace))
         except (NotFound, Transient):
             return  # it has an owner: with the run it goes at the latest
+
+
+def _metadata(run: ObjectMeta, name: str) -> Mapping[str, str]:
+    return {"job-name": name, "job-namespace": run.namespace}
 
 
 def job_name(uid: str, metric: str, number: int) -> str:
@@ -137,6 +146,7 @@ def job_body(run: ObjectMeta, metric: model.Metric, name: str, names: Names) -> 
     annotations = {
         **(metadata.get("annotations") or {}),
         "analysisrun.argoproj.io/name": run.name,
+        "analysisrun.argoproj.io/namespace": run.namespace,
         "analysisrun.argoproj.io/metric-name": metric.name,
     }
     return {

@@ -129,14 +129,15 @@ class Measurer:
         started_at = run.status.started_at or stamp(now)
         folded = {name: tuple(each) for name, each in progress.finished.items()}
         results = due.folded(metrics, results_of(run.status), folded, partial(self._metadata, progress))
-        assessment = judge.assess_run(metrics, results, terminate=terminate)
+        answered = judge.cut_off(metrics, results, stamp(now), terminate=terminate)
+        assessment = judge.assess_run(metrics, answered, terminate=terminate)
         status = _redacted(status_of(assessment, started_at=started_at, now=now), progress.prepared.secrets)
         await self._write(run.metadata, run.status, status)
         for name, each in folded.items():
             del progress.finished[name][: len(each)]
         if assessment.phase.completed:
             log.info("%s", status.phase, extra=_fields(record.key, status.message))
-            await self._end_jobs(progress, assessment.results)
+            await self._end_jobs(progress, results)
             return Next(again=True)
         self._measure(record.key, run, progress, due.coming(metrics, assessment, started_at))
         return NOTHING_MORE
@@ -228,6 +229,7 @@ class Measurer:
                 if progress.prepared.secrets:
                     progress.prepared = await self._prepare(run)
                 metric = next(m for m in progress.prepared.metrics if m.name == coming.name)
+                self._begin(key, progress, metric, coming)
                 found = await self._found(progress, metric, coming)
                 self._tell(found, coming)
                 progress.finished.setdefault(coming.name, []).append(due.stamped(found))
@@ -249,6 +251,14 @@ class Measurer:
             if name in progress.in_flight:
                 progress.in_flight[name].cancel()
         await self._jobs.end(progress.run, measured, lambda name: numbers.get(name, 1))
+
+    def _begin(self, key: Key, progress: Progress, metric: model.Metric, one: Due) -> None:
+        """A Job may take long: that it runs is told at once."""
+        is_known = one.last is not None and one.last.in_flight
+        if JOB in metric.provider and not is_known:
+            begun = self._jobs.begun(progress.run, metric, one.number)
+            progress.finished.setdefault(metric.name, []).append(due.stamped(begun))
+            self._queue.add(key)
 
     async def _found(self, progress: Progress, metric: model.Metric, one: Due) -> model.Measurement:
         if JOB in metric.provider:

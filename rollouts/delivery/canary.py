@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.parse import format_duration
 from rollouts.api.rollout_status import PauseReason, RolloutStatus
 from rollouts.api.strategy import CanaryStep, CanaryStrategy
 from rollouts.api.traffic import SetCanaryScale
 from rollouts.api.webhook import WebhookType
 from rollouts.delivery import experiment_step, replicas, routed, runs, view, webhooks, weights
+from rollouts.delivery.actions import Event
 from rollouts.delivery.events import StepCompleted
 from rollouts.delivery.replicas import Pair
 from rollouts.delivery.sets import Sets
@@ -160,4 +162,13 @@ def _completed(seen: View, before: Draft, after: Draft, index: int) -> Draft:
     status = replace(status, current_step_index=index + 1, current_step_started_at=seen.now)
     status = webhooks.entering(seen, status)
     new = after.events[len(before.events) :]
-    return replace(after, status=status, events=(*before.events, told, *new))
+    return replace(after, status=status, events=(*before.events, *_judged(seen, before, index), told, *new))
+
+
+def _judged(seen: View, before: Draft, index: int) -> tuple[Event, ...]:
+    """The good end of the step's analysis: said alone where tools wait for it, elsewhere by the step."""
+    step = compiled(seen, index)
+    run = runs.standing(seen, before.status, step.slot) if isinstance(step, Analyse) else None
+    if run is None or run.status is not AnalysisPhase.SUCCESSFUL or not seen.names.is_the_peers:
+        return ()
+    return (runs.verdict(runs.RunType.STEP, run),)

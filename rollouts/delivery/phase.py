@@ -122,7 +122,8 @@ def _updated(seen: View) -> Draft:
     told = [events.normal(Reason.ROLLOUT_UPDATED, f"Updated to revision {seen.revision}{git(seen)}")]
     if not old.current_pod_hash:
         told.append(events.normal(Reason.ROLLOUT_ADDED, "Seen for the first time"))
-    if not (seen.blue_green and view.mode(seen, status) is Mode.INITIAL):
+    was_under_way = old.current_pod_hash not in ("", old.stable_rs)
+    if not was_under_way and not (seen.blue_green and view.mode(seen, status) is Mode.INITIAL):
         started = f"Update to revision {seen.revision} ({seen.hash}) started"
         told.append(events.normal(Reason.NOT_COMPLETED, started))
     if broken.is_replaced(seen) and view.mode(seen, status) is Mode.FAST:

@@ -178,7 +178,7 @@ def told(before: RolloutStatus, after: RolloutStatus) -> tuple[Event, ...]:
         if new is None or new.status not in _REASON:
             continue
         if old is None or (old.name, old.status) != (new.name, new.status):
-            facts.append(_verdict(kind, new))
+            facts.append(verdict(kind, new))
     return tuple(facts)
 
 
@@ -211,7 +211,7 @@ def outlived(view: View, status: RolloutStatus) -> tuple[DeleteAnalysisRun, ...]
     return tuple(deleted)
 
 
-def _verdict(kind: RunType, run: RolloutAnalysisRunStatus) -> Event:
+def verdict(kind: RunType, run: RolloutAnalysisRunStatus) -> Event:
     because = f": {run.message}" if run.message else ""
     message = f"{kind} AnalysisRun {run.name} is {run.status}{because}"
     bad = run.status in (AnalysisPhase.FAILED, AnalysisPhase.ERROR)

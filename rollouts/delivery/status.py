@@ -29,7 +29,18 @@ from rollouts.api.rollout_status import (
     WeightDestination,
 )
 from rollouts.api.webhook import WebhookPhase
-from rollouts.delivery import bake, conditions, duration, events, progress, queueing, services, view, weights
+from rollouts.delivery import (
+    bake,
+    conditions,
+    duration,
+    events,
+    progress,
+    queueing,
+    routed,
+    services,
+    view,
+    weights,
+)
 from rollouts.delivery.actions import Plan
 from rollouts.delivery.sets import available
 from rollouts.delivery.snapshot import ReplicaSet
@@ -131,8 +142,8 @@ def _settled(seen: View, status: RolloutStatus) -> RolloutStatus:
 
 
 def _strategies(seen: View, status: RolloutStatus) -> tuple[CanaryStatus, BlueGreenStatus]:
-    if seen.routing is not None:
-        read = weights.as_read(seen, status)
+    if seen.canary is not None and seen.routing is not None:
+        read = weights.as_read(seen, status, routed.pods(seen, seen.canary, status).canary)
         return replace(status.canary, weights=read, router_error=weights.errors(seen)), status.blue_green
     if seen.canary is not None:
         return replace(status.canary, weights=_weights(seen, status), router_error=""), status.blue_green

@@ -49,7 +49,7 @@ def _without_routing(canary: CanaryStrategy, at: str) -> Iterator[SpecError]:
 
 def _routers(seen: View, routing: TrafficRouting, at: str) -> Iterator[SpecError]:
     names = [name for name, _ in routing.routers()]
-    if not names:
+    if not names and not seen.names.is_the_peers:
         yield SpecError(at, None, "names no router", "name one, or remove trafficRouting to go by pods")
     available = {route.router for route in seen.routes if route.available}
     for name in names:

@@ -157,9 +157,9 @@ def again_at(seen: View, status: RolloutStatus, weight: int) -> datetime | None:
     return min(later, default=seen.now + RETRY)
 
 
-def as_read(seen: View, status: RolloutStatus) -> TrafficWeights:
-    """The weights for the status."""
-    told = shares(seen, status, served(seen))
+def as_read(seen: View, status: RolloutStatus, needed: int) -> TrafficWeights:
+    """The weights for the status. Nobody can be asked where no router is named: then what is wanted counts."""
+    told = shares(seen, status, served(seen) if seen.routes else wanted(seen, status, needed))
     verdicts = {route.verified for route in seen.routes if route.read} - {None}
     old = seen.old.canary.weights
     is_read = any(route.read for route in seen.routes)

@@ -288,3 +288,29 @@ def test_an_assessment_of_its_own_results_is_the_same() -> None:
 def test_a_measurement_without_a_start_can_be_judged() -> None:
     result = judge.record(A, None, Measurement(phase=F, finished_at=at(0)))
     assert judge.assess_metric(A, replace(result, phase=RUNNING)).phase is F
+
+
+@pytest.mark.parametrize(
+    ("terminate", "phases"),
+    [(True, (I, S)), (False, (RUNNING, RUNNING))],
+)
+def test_what_is_in_flight_at_the_end_has_no_answer(terminate: bool, phases: tuple[Phase, Phase]) -> None:
+    once = metric("job", interval=None)
+    found = judge.cut_off(
+        [once, A], results(measured(once, "R"), measured(A, "S")), at(90), terminate=terminate
+    )
+    verdict = judge.assess_run([once, A], found, terminate=terminate)
+
+    assert tuple(result.phase for result in verdict.results) == phases
+    if terminate:
+        [cut] = verdict.results[0].measurements
+        assert (cut.phase, cut.finished_at, verdict.results[0].inconclusive) == (I, at(90), 1)
+        assert verdict.phase is I
+
+
+def test_what_is_in_flight_is_cut_off_by_a_metric_that_fails() -> None:
+    once = metric("job", interval=None)
+    found = judge.cut_off([once, B], results(measured(once, "R"), measured(B, "F")), at(90), terminate=False)
+
+    assert [result.inconclusive for result in found] == [1, 0]
+    assert judge.assess_run([once, B], found).phase is F

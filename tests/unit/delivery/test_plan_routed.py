@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from rollouts.api.meta import Reason
+from rollouts.api.meta import Names, Reason
 from rollouts.api.rollout_status import Phase
 from rollouts.api.strategy import CanaryStep
 from rollouts.api.traffic import SetCanaryScale, TrafficRouting
-from tests.builders import pause, set_scale, set_weight
-from tests.unit.delivery.routed_cluster import RECORDING, deployed, updating, weights
+from tests.builders import pause, rollout, routed, set_scale, set_weight
+from tests.fakes import FakeCluster
+from tests.unit.delivery.routed_cluster import BOTH, RECORDING, deployed, updating, weights
 
 
 def test_the_first_deployment_gets_its_pods_and_then_everything_as_stable() -> None:
@@ -291,3 +292,33 @@ def test_a_retry_begins_again() -> None:
     second = cluster.of("v2")
     assert second is not None
     assert second.deadline is None
+
+
+def test_in_drop_in_mode_trafficrouting_without_a_router_sizes_the_canary_by_its_weight() -> None:
+    """Argo Rollouts serves it: who routes is somebody else's business, so what is wanted counts as done."""
+    strategy = routed(
+        set_weight(25),
+        pause(),
+        set_weight(75),
+        pause(),
+        traffic_routing=TrafficRouting(),
+        dynamic_stable_scale=True,
+    )
+    cluster = FakeCluster(rollout(strategy, replicas=4), services=BOTH, names=Names("argoproj.io"))
+    cluster.run()
+    cluster.deploy("v2")
+    cluster.run()
+    assert (cluster.sizes(), weights(cluster)) == ({"v1": 3, "v2": 1}, (25, 75))
+    cluster.promote()
+    cluster.run()
+    assert (cluster.sizes(), weights(cluster)) == ({"v1": 1, "v2": 3}, (75, 25))
+
+    cluster.abort()
+    cluster.run()
+    assert weights(cluster) == (0, 100)
+    assert cluster.sizes()["v1"] == 4
+
+    cluster.promote_full()
+    cluster.run()
+    assert cluster.status.phase is Phase.HEALTHY
+    assert cluster.sizes() == {"v2": 4}

@@ -7,13 +7,15 @@ from datetime import timedelta
 
 import pytest
 
+from rollouts.api.analysis import AnalysisPhase
 from rollouts.api.meta import Condition, Names
 from rollouts.api.rollout import LabelSelector, LabelSelectorRequirement
 from rollouts.api.rollout_status import Phase
+from rollouts.api.strategy import CanaryStep
 from rollouts.delivery import plan, status
 from rollouts.delivery.actions import PatchReplicaSet
 from tests import builders
-from tests.builders import blue_green, canary, pause, rollout, set_weight
+from tests.builders import analysis, blue_green, canary, pause, rollout, set_weight, template
 from tests.fakes import FakeCluster
 
 GIT = Names().git_revision_annotation
@@ -256,6 +258,40 @@ def test_in_drop_in_mode_blue_green_events_come_in_the_known_order() -> None:
         "SwitchService",
         "RolloutCompleted",
     ]
+
+
+def test_in_drop_in_mode_the_good_end_of_a_steps_analysis_is_an_event() -> None:
+    step, templates = CanaryStep(analysis=analysis()), {"success-rate": template("success-rate")}
+    cluster = FakeCluster(rollout(canary(step)), templates=templates, names=PEER)
+    cluster.run()
+    cluster.told.clear()
+    cluster.deploy("v2")
+    cluster.run()
+    cluster.finish_run("web-hash-v2-2-0", AnalysisPhase.SUCCESSFUL)
+    cluster.run()
+
+    assert [r for r in cluster.reasons() if r != "ScalingReplicaSet"] == [
+        "RolloutUpdated",
+        "NewReplicaSetCreated",
+        "RolloutNotCompleted",
+        "AnalysisRunRunning",
+        "AnalysisRunSuccessful",
+        "RolloutStepCompleted",
+        "RolloutCompleted",
+    ]
+
+
+def test_in_drop_in_mode_an_update_that_overtakes_another_was_not_completed_before() -> None:
+    cluster = FakeCluster(rollout(canary(set_weight(50), pause())), names=PEER)
+    cluster.run()
+    cluster.deploy("v2")
+    cluster.run()
+    cluster.told.clear()
+    cluster.deploy("v3")
+    cluster.run()
+
+    assert "RolloutUpdated" in cluster.reasons()
+    assert "RolloutNotCompleted" not in cluster.reasons()
 
 
 def test_in_our_own_group_the_same_story_is_told_in_fewer_words() -> None:

@@ -39,6 +39,16 @@ def test_the_known_example_has_its_known_hash() -> None:
     assert podtemplate.pod_template_hash(GOLDEN[0]["template"]) == "674d8cf959"
 
 
+def test_a_port_without_protocol_is_hashed_as_the_peers_crd_would_store_it() -> None:
+    def with_port(port: dict[str, Any]) -> dict[str, Any]:
+        containers = [{**SIMPLE["spec"]["containers"][0], "ports": [port]}]
+        return {**SIMPLE, "spec": {"containers": containers, "initContainers": containers}}
+
+    plain, stored = with_port({"containerPort": 80}), with_port({"containerPort": 80, "protocol": "TCP"})
+
+    assert podtemplate.pod_template_hash(plain) == podtemplate.pod_template_hash(stored)
+
+
 def test_all_golden_templates_mean_different_things() -> None:
     assert len({podtemplate.digest(row["template"]) for row in GOLDEN}) == len(GOLDEN)
 
