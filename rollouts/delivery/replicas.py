@@ -94,7 +94,7 @@ def toward(sets: Sets, target: Pair, bounds: Limits) -> Sets:
     """
     while (after := pace(sets, target, bounds)) != sets:
         sets = after
-    return _trimmed(_yielded(sets, target, bounds), bounds)
+    return _yielded(sets, target, bounds)
 
 
 def pace(sets: Sets, target: Pair, bounds: Limits) -> Sets:
@@ -196,21 +196,6 @@ def _yielded(sets: Sets, target: Pair, bounds: Limits) -> Sets:
     room = max(0, min(count, bounds.most - (sets.total - count)))
     stable, current = sized(stable, stable.replicas - count), sized(current, current.replicas + room)
     return replace(sets, current=current, stable=stable)
-
-
-def _trimmed(sets: Sets, bounds: Limits) -> Sets:
-    """Pods too many, after a scale-down: those that are not ready go, of the current set before stable."""
-    surplus = max(0, sets.total - bounds.most)
-    current, stable = sets.current, sets.stable
-    gone = min(surplus, _unready(current))
-    current = sized(current, current.replicas - gone)
-    if stable is not None:
-        stable = sized(stable, stable.replicas - min(surplus - gone, _unready(stable)))
-    return replace(sets, current=current, stable=stable)
-
-
-def _unready(rs: ReplicaSet) -> int:
-    return rs.replicas - available(rs) if rs.observed else 0
 
 
 def _kept(rs: ReplicaSet, target: int, needed: int) -> int:

@@ -99,23 +99,6 @@ def test_up_goes_within_the_surge_and_nothing_down_while_the_canary_is_not_ready
     assert after(Limits(10, 2, 0), target, canary=some("v2", 0), stable=some("v1", 10)) == (2, 10)
 
 
-@pytest.mark.parametrize(
-    ("canary", "stable", "sizes"),
-    [
-        (some("v2", 6, 0), some("v1", 4), (2, 4)),  # of 8 replicas, now 4: pods that are not ready make room
-        (some("v2", 6, 3), some("v1", 4), (4, 1)),
-        (some("v2", 4, 4), some("v1", 6, 2), (4, 0)),
-        (some("v2", 6, 0, observed=False), some("v1", 4), (4, 4)),  # nobody knows which are ready
-    ],
-)
-def test_after_a_scale_down_there_are_no_more_pods_than_the_surge_allows(
-    canary: ReplicaSet, stable: ReplicaSet, sizes: tuple[int, int]
-) -> None:
-    planned = replicas.toward(Sets(canary, stable, ()), Pair(4, 0), Limits(4, 2, 0))
-
-    assert tuple(rs.replicas for rs in planned) == sizes
-
-
 def test_without_surge_stable_makes_room_first() -> None:
     target = replicas.for_weight(10, 20, surge=False)
 
