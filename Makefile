@@ -14,6 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # bench is what the others share.
 BENCHMARKS := $(filter-out bench,$(basename $(notdir $(wildcard benchmarks/*.py))))
 CRDS := --directory crds --directory charts/rollouts/files/crds
+PEER_CRDS := --group argoproj.io --directory charts/rollouts/files/crds-of-peers
 
 # $(call stage,what,command): say what runs, run it, say how long it took.
 stage = printf '\n==> %s\n' "$(1)" && started=$$(date +%s) && $(2) && \
@@ -60,6 +61,7 @@ lint: $(READY) ## style, types and the direction of imports
 
 generate: $(READY) ## write the CRDs and the reference from the models
 	$(BIN)/python -m rollouts.api.crd $(CRDS)
+	$(BIN)/python -m rollouts.api.crd $(PEER_CRDS)
 	$(BIN)/python -m rollouts.api.reference --directory docs/reference
 
 bench: $(READY) ## measure; one JSON line a benchmark; ARGS=idle measures only that one

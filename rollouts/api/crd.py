@@ -1,7 +1,9 @@
 """The CustomResourceDefinitions, generated from the models in this package.
 
 Decides how a model becomes a structural schema and what `kubectl get` shows; the models decide what is
-valid. Called by `make generate`, `rollouts crds` and the sandbox.
+valid. In the group of a peer the API server checks types alone: what the peer's definitions have let in has to
+stay writable (a write of its status too is refused where its spec is), so the controller says what is wrong
+with it, as InvalidSpec. Called by `make generate`, `rollouts crds` and the sandbox.
 """
 
 from __future__ import annotations
@@ -33,6 +35,19 @@ Schema = dict[str, Any]
 _DURATION_PATTERN = r"^([0-9]+|([0-9]+(\.[0-9]+)?(h|ms|m|s))+)$"
 _TEMPLATED_DURATION_PATTERN = rf"{_DURATION_PATTERN}|\{{\{{.*\}}\}}"
 _PERCENT_PATTERN = r"^[0-9]+%$"
+_BEYOND_TYPES = (
+    "required",
+    "enum",
+    "pattern",
+    "minimum",
+    "maximum",
+    "minLength",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+    "x-kubernetes-validations",
+)
 _HEADER = "# Generated from the models in rollouts/api by `make generate`; do not edit.\n"
 
 
@@ -177,7 +192,7 @@ def crd(kind: Kind, group: str) -> dict[str, Any]:
                 "shortNames": list(kind.short_names),
             },
             "scope": "Namespaced" if kind.namespaced else "Cluster",
-            "versions": [_version(kind)],
+            "versions": [_version(kind, strict=group in (DEFAULT_GROUP, APPLICATION_GROUP))],
         },
     }
 
@@ -213,14 +228,14 @@ def _write_one(path: Path, definition: Mapping[str, Any]) -> Path:
     return path
 
 
-def _version(kind: Kind) -> dict[str, Any]:
+def _version(kind: Kind, *, strict: bool) -> dict[str, Any]:
     has_status = any(f.json == "status" for f in parse.model_fields(kind.model))
     version: dict[str, Any] = {
         "name": VERSION,
         "served": True,
         "storage": True,
         "additionalPrinterColumns": [_column(c) for c in kind.columns],
-        "schema": {"openAPIV3Schema": _root(kind)},
+        "schema": {"openAPIV3Schema": _root(kind) if strict else _types_only(_root(kind))},
     }
     subresources: dict[str, Any] = {"status": {}} if has_status else {}
     if kind.scalable:
@@ -230,6 +245,16 @@ def _version(kind: Kind) -> dict[str, Any]:
             "labelSelectorPath": ".status.selector",
         }
     return version | ({"subresources": subresources} if subresources else {})
+
+
+def _types_only(schema: Schema) -> Schema:
+    """The schema without what it asks of values."""
+    kept = {name: value for name, value in schema.items() if name not in _BEYOND_TYPES}
+    if "properties" in kept:
+        kept["properties"] = {name: _types_only(of) for name, of in kept["properties"].items()}
+    if "items" in kept:
+        kept["items"] = _types_only(kept["items"])
+    return kept
 
 
 def _column(column: Column) -> dict[str, Any]:

@@ -22,9 +22,16 @@ ROOT = Path(__file__).parents[3]
 LAST_APPLIED_LIMIT = 256 * 1024
 
 
-@pytest.mark.parametrize("directory", ["crds", "charts/rollouts/files/crds"])
-def test_the_files_in_the_repository_are_what_the_models_say(directory: str) -> None:
-    expected = {f"{kind.plural}.yaml": crd.text(crd.crd(kind, kind.group(Names()))) for kind in crd.KINDS}
+@pytest.mark.parametrize(
+    ("directory", "names"),
+    [
+        ("crds", Names()),
+        ("charts/rollouts/files/crds", Names()),
+        ("charts/rollouts/files/crds-of-peers", Names("argoproj.io")),
+    ],
+)
+def test_the_files_in_the_repository_are_what_the_models_say(directory: str, names: Names) -> None:
+    expected = {f"{kind.plural}.yaml": crd.text(crd.crd(kind, kind.group(names))) for kind in crd.KINDS}
 
     found = {path.name: path.read_text() for path in (ROOT / directory).glob("*.yaml")}
 
@@ -52,6 +59,21 @@ def test_the_group_setting_names_the_definitions() -> None:
 
     assert definition["metadata"]["name"] == "rollouts.argoproj.io"
     assert definition["spec"]["group"] == "argoproj.io"
+
+
+@pytest.mark.parametrize("kind", [k for k in crd.KINDS if k.own_group], ids=lambda k: k.kind)
+def test_in_the_group_of_a_peer_only_types_are_checked(kind: crd.Kind) -> None:
+    ours, peers = (dict(_constraints(crd.crd(kind, group))) for group in ("rollouts.dev", "argoproj.io"))
+
+    assert {path: kept for path, kept in peers.items() if kept} == {}
+    assert set(peers) == set(ours), "a field is gone"
+    assert any(ours.values())
+
+
+def test_an_application_is_checked_as_ever_beside_the_objects_of_a_peer() -> None:
+    names = Names("argoproj.io")
+
+    assert crd.crd(crd.APPLICATION, crd.APPLICATION.group(names)) == crd.crd(crd.APPLICATION, "rollouts.dev")
 
 
 def test_rollouts_scale_by_their_replicas() -> None:
@@ -133,6 +155,27 @@ def _rollout_spec() -> Mapping[str, Any]:
     version = crd.crd(crd.ROLLOUT, "rollouts.dev")["spec"]["versions"][0]
     properties: Mapping[str, Any] = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     return properties
+
+
+def _constraints(definition: Mapping[str, Any]) -> Iterator[tuple[str, set[str]]]:
+    """Each place of the schema and what is asked of its values beside their types."""
+    asked = {
+        "required",
+        "enum",
+        "pattern",
+        "minimum",
+        "maximum",
+        "minLength",
+        "minItems",
+        "maxItems",
+        "minProperties",
+    }
+    left = [("", definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"])]
+    while left:
+        path, schema = left.pop()
+        yield path, (asked | {"x-kubernetes-validations"}) & set(schema)
+        left += [(f"{path}.{name}", inner) for name, inner in schema.get("properties", {}).items()]
+        left += [(f"{path}[]", schema["items"])] if "items" in schema else []
 
 
 def _fields(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
