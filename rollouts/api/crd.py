@@ -173,8 +173,13 @@ KINDS = (ROLLOUT, ANALYSIS_TEMPLATE, CLUSTER_ANALYSIS_TEMPLATE, ANALYSIS_RUN, EX
 
 
 def crds(names: Names) -> list[dict[str, Any]]:
-    """Every CustomResourceDefinition for one API group, as the API server takes it."""
-    return [crd(kind, kind.group(names)) for kind in KINDS]
+    """Every CustomResourceDefinition of one API group, as the API server takes it."""
+    return [crd(kind, names.group) for kind in kinds(names)]
+
+
+def kinds(names: Names) -> tuple[Kind, ...]:
+    """The kinds of one API group."""
+    return tuple(kind for kind in KINDS if kind.group(names) == names.group)
 
 
 def crd(kind: Kind, group: str) -> dict[str, Any]:
@@ -200,7 +205,7 @@ def crd(kind: Kind, group: str) -> dict[str, Any]:
 def write(directory: Path, names: Names) -> tuple[Path, ...]:
     """One file a kind, `<plural>.yaml`; the content of a file depends on the models and the group only."""
     directory.mkdir(parents=True, exist_ok=True)
-    return tuple(_write_one(directory / f"{k.plural}.yaml", crd(k, k.group(names))) for k in KINDS)
+    return tuple(_write_one(directory / f"{k.plural}.yaml", crd(k, names.group)) for k in kinds(names))
 
 
 def text(definition: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ def crds(
         typer.Option(metavar="DIR", help="Write one file a kind instead of printing.", show_default=False),
     ] = None,
 ) -> None:
-    """The CustomResourceDefinitions: rollouts crds | kubectl apply -f -"""
+    """The CustomResourceDefinitions of an API group: rollouts crds | kubectl apply -f -"""
     names = Names(api_group)
     if directory is not None:
         try:

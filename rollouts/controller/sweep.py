@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rollouts.controller import definitions
 from rollouts.controller.cache import Key, Store
 from rollouts.errors import Conflict, NotFound, Transient
 from rollouts.kube import Kube
@@ -66,10 +67,10 @@ class Sweeper:
         return time.monotonic() - self._last_finished
 
     async def start(self) -> None:
-        """Every kind once. Waits for an API server that is not there yet, and for required CRDs."""
+        """Every kind once. Waits for an API server that is not there yet, and for CRDs that are required, and ours."""
         for store in self._stores:
             while True:
-                if await self._swept(store):
+                if await self._swept(store) and await definitions.are_known(self._kube, store.resource):
                     break
                 await asyncio.sleep(_RETRY_SECONDS)
         self._last_finished = time.monotonic()

@@ -226,6 +226,16 @@ class Kube:
             raise NotFound(f"the API server has no kind {kind} in {api_version}; is its CRD installed?")
         return known[kind]
 
+    async def schema(self, resource: Resource) -> Object:
+        """The schema of a kind as the server publishes it (OpenAPI v3). `NotFound` when it does not."""
+        published = await self._transport.request("GET", f"/openapi/v3/apis/{resource.api_version}")
+        kind = {"group": resource.group, "kind": resource.kind, "version": resource.version}
+        for schema in published["components"]["schemas"].values():
+            if kind in schema.get("x-kubernetes-group-version-kind", ()):
+                found: Object = schema
+                return found
+        raise NotFound(f"no schema of {resource.kind} in {resource.api_version} is published")
+
     async def _discover(self, api_version: str) -> dict[str, Resource]:
         group, _, version = api_version.rpartition("/")
         path = f"/apis/{group}/{version}" if group else f"/api/{version}"

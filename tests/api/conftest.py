@@ -24,7 +24,6 @@ def argo_crds(cluster: sandbox.Sandbox, tmp_path_factory: pytest.TempPathFactory
     """Our kinds under the group of Argo Rollouts; while they are there, `kubectl get rollouts` means those."""
     directory = tmp_path_factory.mktemp("crds")
     crd.write(directory, Names("argoproj.io"))
-    (directory / "applications.yaml").unlink()
     kubectl = (str(cluster.binaries.kubectl), f"--kubeconfig={cluster.kubeconfig}")
     subprocess.run([*kubectl, "apply", f"--filename={directory}"], check=True, capture_output=True)
     established = [*kubectl, "wait", "--for=condition=Established", "crd", "--all"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -16,8 +17,6 @@ import yaml
 
 from rollouts import kube as kubes
 from rollouts import sandbox
-from rollouts.api import crd
-from rollouts.api.meta import Names
 from rollouts.kube import Kube
 from tests.api.dropin import peer
 from tests.api.harness import Bench, Object, eventually, steps
@@ -32,8 +31,7 @@ RELEASE = "rollouts-system"
 def cluster(tmp_path: Path) -> Iterator[sandbox.Sandbox]:
     """A cluster of its own: `helm install` owns what it brings."""
     with sandbox.up(tmp_path / "sandbox", wanted=sandbox.CLUSTER) as started:
-        crd.write(tmp_path / "crds", Names(peer.GROUP))
-        (tmp_path / "crds" / "applications.yaml").unlink()
+        peer.definitions(tmp_path / "crds")
         run(started, tmp_path, f"kubectl apply --filename={tmp_path / 'crds'}")
         run(started, tmp_path, "kubectl wait --for=condition=Established crd --all")
         run(started, tmp_path, "kubectl create namespace argo-rollouts")
@@ -114,26 +112,49 @@ def _pause() -> Object:
     return {"reason": "CanaryPauseStep", "startTime": "2026-01-01T12:00:00Z"}
 
 
-class _controller:  # noqa: N801 - reads as what it is: with a controller
+async def test_nothing_is_served_while_the_definitions_are_the_peers(
+    cluster: sandbox.Sandbox, kube: Kube, tmp_path: Path
+) -> None:
+    bench = peer.at(Bench(kube, "default", cluster.kubeconfig))
+    left = await peer.leave(bench, sizes={"web:1": 4}, stable="web:1", status={"phase": "Healthy"})
+    changed = await bench.set_image("web", "web:2")
+    log = tmp_path / "controller.log"
+    flags = ("--api-group=argoproj.io", "--metrics-address=", "--health-address=", "--no-leader-elect")
+
+    async def says_why() -> bool:
+        return "rollouts crds --api-group argoproj.io | kubectl replace -f -" in log.read_text()
+
+    with _running(log, "controller", f"--kubeconfig={cluster.kubeconfig}", *flags):
+        await eventually(says_why)
+
+    found = await bench.get("Rollout", "web")
+    assert found["status"] == left["status"]
+    assert found["metadata"]["generation"] == changed["metadata"]["generation"]
+    assert len(await bench.list("ReplicaSet")) == 1
+
+
+@contextlib.contextmanager
+def _controller(cluster: sandbox.Sandbox, directory: Path) -> Iterator[None]:
     """The process that the installed Deployment describes, with the rights of its account."""
+    found = yaml.safe_load(run(cluster, directory, f"kubectl -n {RELEASE} get deployment rollouts -o yaml"))
+    (container,) = found["spec"]["template"]["spec"]["containers"]
+    account = found["spec"]["template"]["spec"]["serviceAccountName"]
+    kubeconfig = cluster.kubeconfig_for_service_account(RELEASE, account)
+    here = ("--metrics-address=127.0.0.1:0", "--health-address=127.0.0.1:0")
+    cache = f"--git-cache-dir={directory / 'git'}"
+    with _running(
+        directory / "controller.log", *container["args"], *here, cache, f"--kubeconfig={kubeconfig}"
+    ):
+        yield
 
-    def __init__(self, cluster: sandbox.Sandbox, directory: Path) -> None:
-        found = yaml.safe_load(
-            run(cluster, directory, f"kubectl -n {RELEASE} get deployment rollouts -o yaml")
-        )
-        (container,) = found["spec"]["template"]["spec"]["containers"]
-        account = found["spec"]["template"]["spec"]["serviceAccountName"]
-        kubeconfig = cluster.kubeconfig_for_service_account(RELEASE, account)
-        here = ("--metrics-address=127.0.0.1:0", "--health-address=127.0.0.1:0")
-        cache = f"--git-cache-dir={directory / 'git'}"
-        arguments = (*container["args"], *here, cache, f"--kubeconfig={kubeconfig}")
-        self._command = (sys.executable, "-m", "rollouts", *arguments)
-        self._log = directory / "controller.log"
 
-    def __enter__(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-
-    def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        assert self._process.wait(30) == 0, self._log.read_text()
+@contextlib.contextmanager
+def _running(log: Path, *arguments: str) -> Iterator[None]:
+    with log.open("ab") as written:
+        command = (sys.executable, "-m", "rollouts", *arguments)
+        process = subprocess.Popen(command, stdout=written, stderr=written)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, log.read_text()

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+from rollouts.api import crd
+from rollouts.api.meta import Names
 from rollouts.api.podtemplate import pod_template_hash
 from tests.api.harness import Bench, Object, rollout
 
@@ -13,6 +18,26 @@ GROUP = "argoproj.io"
 API_VERSION = f"{GROUP}/v1alpha1"
 HASH = "rollouts-pod-template-hash"
 REVISION = "rollout.argoproj.io/revision"
+OURS = {
+    "abortReason",
+    "attempt",
+    "bake",
+    "bestAvailable",
+    "configCopies",
+    "currentRevision",
+    "currentStepStartedAt",
+    "declared",
+    "gated",
+    "gitRevision",
+    "lastProgressAt",
+    "queuedAt",
+    "stableGitRevision",
+    "step",
+    "syncedPodMetadata",
+    "webhooks",
+    "workloadReplicas",
+}
+"""Fields of a Rollout's status that Argo Rollouts does not have."""
 
 
 def at(bench: Bench) -> Bench:
@@ -27,6 +52,17 @@ def of(body: Object) -> Object:
 def template(image: str) -> Object:
     made: Object = rollout(image=image)["spec"]["template"]
     return made
+
+
+def definitions(directory: Path) -> None:
+    """CRDs as a peer has them: types only, and nothing in a status that is ours alone."""
+    for path in crd.write(directory, Names(GROUP)):
+        definition = yaml.safe_load(path.read_text())
+        [version] = definition["spec"]["versions"]
+        status = version["schema"]["openAPIV3Schema"]["properties"].get("status", {}).get("properties", {})
+        for name in OURS & set(status):
+            del status[name]
+        path.write_text(yaml.safe_dump(definition))
 
 
 async def leave(
