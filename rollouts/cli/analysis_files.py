@@ -20,7 +20,7 @@ from rollouts.api.parse import dump, parse
 from rollouts.cli.facts import dig
 from rollouts.cli.target import CliError
 from rollouts.errors import SpecError
-from rollouts.gitops import documents
+from rollouts.gitops.resources import documents
 
 _KINDS = frozenset({"AnalysisTemplate", "ClusterAnalysisTemplate"})
 _COUNTLESS = timedelta(minutes=10)

@@ -19,8 +19,8 @@ from rollouts.cli.target import CliError
 
 if TYPE_CHECKING:
     from rollouts.api.application import Application
-    from rollouts.gitops.manifests import ObjectKey
-    from rollouts.gitops.render import Rendered
+    from rollouts.gitops.resources.manifests import ObjectKey
+    from rollouts.gitops.resources.render import Rendered
 
 app = typer.Typer()
 
@@ -57,7 +57,7 @@ async def diff(
     """What a checkout, or a commit of it, would change in the cluster. Exit code 1: something."""
     from rollouts.cli import checkout, cluster_diff, object_diff
     from rollouts.controller.applications.given import GivenValues
-    from rollouts.gitops.render import RenderError
+    from rollouts.gitops.resources.render import RenderError
 
     found = await _application(session, name, filename)
     try:

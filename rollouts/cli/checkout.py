@@ -22,14 +22,14 @@ from rollouts.cli import files
 from rollouts.cli.target import CliError
 from rollouts.errors import SpecError
 from rollouts.gitops import validation
-from rollouts.gitops.commit import CommitFiles, File
-from rollouts.gitops.git import Git, SourceError
-from rollouts.gitops.objects import ObjectReader
-from rollouts.gitops.render import MAX_TOTAL_BYTES, Rendered, RenderError
+from rollouts.gitops.confined import Confined
 from rollouts.gitops.renderers import build, substitution
 from rollouts.gitops.renderers.build import Given
-from rollouts.gitops.renderers.confined import Confined
-from rollouts.gitops.source import Mirror
+from rollouts.gitops.resources.render import MAX_TOTAL_BYTES, Rendered, RenderError
+from rollouts.gitops.sources.commit import CommitFiles, File
+from rollouts.gitops.sources.git import Git, SourceError
+from rollouts.gitops.sources.objects import ObjectReader
+from rollouts.gitops.sources.source import Mirror
 
 __all__ = [
     "application",

@@ -13,12 +13,13 @@ from rollouts.cli.object_diff import Difference
 from rollouts.cli.target import CliError
 from rollouts.controller.applications.places import Placed, Places
 from rollouts.errors import NotFound, Rejected
-from rollouts.gitops import comparison, hooks, inventory, live, options, plan
-from rollouts.gitops.diff import Change
-from rollouts.gitops.live import FIELD_MANAGER
-from rollouts.gitops.manifests import ObjectKey
-from rollouts.gitops.options import Policy
-from rollouts.gitops.render import Rendered
+from rollouts.gitops import comparison, plan
+from rollouts.gitops.resources import hooks, inventory, live, options
+from rollouts.gitops.resources.diff import Change
+from rollouts.gitops.resources.live import FIELD_MANAGER
+from rollouts.gitops.resources.manifests import ObjectKey
+from rollouts.gitops.resources.options import Policy
+from rollouts.gitops.resources.render import Rendered
 from rollouts.gitops.revision import Revisions, Target
 from rollouts.gitops.snapshot import DeclaredSet, Snapshot
 from rollouts.kube import Kube

@@ -16,9 +16,9 @@ from rollouts.api.git_host import GitProvider
 from rollouts.cli import object_diff
 from rollouts.cli.object_diff import Difference
 from rollouts.cli.target import CliError
-from rollouts.gitops import hosts
-from rollouts.gitops.credentials import Credentials
-from rollouts.gitops.hosts import HOSTS, Client, Place
+from rollouts.gitops.hosting import hosts
+from rollouts.gitops.hosting.hosts import HOSTS, Client, Place
+from rollouts.gitops.sources.credentials import Credentials
 
 __all__ = ["CI", "Where", "post", "target", "text"]
 

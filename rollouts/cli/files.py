@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from rollouts.cli.target import CliError
-from rollouts.gitops import documents
+from rollouts.gitops.resources import documents
 
 Files = Annotated[
     list[str],

@@ -17,7 +17,7 @@ from rollouts.cli.files import Files, content, paths
 from rollouts.cli.linting import Finding, Manifest, Report
 from rollouts.cli.output import Format, Output
 from rollouts.cli.target import ApiGroup
-from rollouts.gitops import documents
+from rollouts.gitops.resources import documents
 
 app = typer.Typer()
 

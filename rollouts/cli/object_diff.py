@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from rollouts.api.meta import Names
-from rollouts.gitops.manifests import LAST_APPLIED_ANNOTATION, ObjectKey
+from rollouts.gitops.resources.manifests import LAST_APPLIED_ANNOTATION, ObjectKey
 
 __all__ = ["Difference", "Kind", "differences", "summary", "told"]
 

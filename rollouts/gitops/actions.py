@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import Any
 
 from rollouts.api.application_status import ApplicationStatus
-from rollouts.gitops.diff import Change
-from rollouts.gitops.live import Live
+from rollouts.gitops.resources.diff import Change
+from rollouts.gitops.resources.live import Live
 from rollouts.gitops.revision import Good
 
 

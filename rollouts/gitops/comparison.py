@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rollouts.api.application_status import HealthStatus, HookType, OperationPhase
-from rollouts.gitops import diff, hooks, inventory, options, order, revision, vouching
-from rollouts.gitops.diff import Change
-from rollouts.gitops.live import Live
-from rollouts.gitops.manifests import Manifest, ObjectKey
-from rollouts.gitops.options import Policy
+from rollouts.gitops import revision, vouching
+from rollouts.gitops.resources import diff, hooks, inventory, options, order
+from rollouts.gitops.resources.diff import Change
+from rollouts.gitops.resources.live import Live
+from rollouts.gitops.resources.manifests import Manifest, ObjectKey
+from rollouts.gitops.resources.options import Policy
 from rollouts.gitops.revision import Revisions
 from rollouts.gitops.snapshot import Snapshot
 

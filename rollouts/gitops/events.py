@@ -20,8 +20,8 @@ from rollouts.api.application_status import (
 from rollouts.api.meta import Condition
 from rollouts.gitops import revision, rollback
 from rollouts.gitops.actions import Event, EventType
-from rollouts.gitops.diff import Change
-from rollouts.gitops.manifests import ObjectKey
+from rollouts.gitops.resources.diff import Change
+from rollouts.gitops.resources.manifests import ObjectKey
 from rollouts.gitops.revision import Revisions
 from rollouts.gitops.snapshot import Snapshot
 

@@ -17,9 +17,9 @@ from typing import Any
 from rollouts.api.application import Application
 from rollouts.api.meta import APPLICATION_GROUP, VERSION
 from rollouts.errors import RolloutsError
-from rollouts.gitops import manifests
-from rollouts.gitops.manifests import Manifest, ManifestError
-from rollouts.gitops.render import Rendered
+from rollouts.gitops.resources import manifests
+from rollouts.gitops.resources.manifests import Manifest, ManifestError
+from rollouts.gitops.resources.render import Rendered
 
 LABEL = f"application.{APPLICATION_GROUP}/last-good-of"
 DIGEST_ANNOTATION = f"application.{APPLICATION_GROUP}/last-good-digest"

@@ -15,11 +15,11 @@ from rollouts.api.application_status import (
     ResourceStatus,
     SyncStatus,
 )
-from rollouts.gitops import health, inventory
-from rollouts.gitops.diff import Change
-from rollouts.gitops.health import Health
-from rollouts.gitops.live import Live
-from rollouts.gitops.manifests import Manifest, ObjectKey
+from rollouts.gitops.resources import health, inventory
+from rollouts.gitops.resources.diff import Change
+from rollouts.gitops.resources.health import Health
+from rollouts.gitops.resources.live import Live
+from rollouts.gitops.resources.manifests import Manifest, ObjectKey
 from rollouts.gitops.snapshot import Snapshot
 
 _TELLING = frozenset({HealthStatus.SUSPENDED, HealthStatus.DEGRADED, HealthStatus.UNKNOWN})

@@ -13,25 +13,16 @@ from datetime import datetime, timedelta
 
 from rollouts.api.application import ApplicationSpec, SyncPolicyAutomated
 from rollouts.api.application_status import FailureReason, HookType
-from rollouts.gitops import (
-    discretion,
-    events,
-    hooks,
-    inventory,
-    picture,
-    report,
-    revision,
-    rollback,
-    validation,
-)
+from rollouts.gitops import events, picture, report, revision, rollback, validation
 from rollouts.gitops.actions import ApplyObjects, Event, KeepGood, Plan, PruneObjects, RunHooks
 from rollouts.gitops.comparison import Comparison, compare, is_open, is_settled
-from rollouts.gitops.diff import Change
 from rollouts.gitops.gates import Gate
-from rollouts.gitops.hooks import Hook
-from rollouts.gitops.live import Live
-from rollouts.gitops.manifests import ObjectKey
 from rollouts.gitops.picture import Picture
+from rollouts.gitops.resources import discretion, hooks, inventory
+from rollouts.gitops.resources.diff import Change
+from rollouts.gitops.resources.hooks import Hook
+from rollouts.gitops.resources.live import Live
+from rollouts.gitops.resources.manifests import ObjectKey
 from rollouts.gitops.revision import Good, Revisions
 from rollouts.gitops.snapshot import Healing, Snapshot, SourceView, Tokens
 

@@ -26,9 +26,10 @@ from rollouts.api.application_status import (
 )
 from rollouts.api.meta import Condition
 from rollouts.errors import SpecError
-from rollouts.gitops import inventory, naming, revision
+from rollouts.gitops import naming, revision
 from rollouts.gitops.events import listed
 from rollouts.gitops.picture import Picture
+from rollouts.gitops.resources import inventory
 from rollouts.gitops.revision import Revisions
 from rollouts.gitops.snapshot import Snapshot
 

@@ -13,9 +13,9 @@ from rollouts.api.application import Application
 from rollouts.api.application_status import ApplicationReason
 from rollouts.api.meta import Names
 from rollouts.gitops.gates import Gate
-from rollouts.gitops.hooks import Hook
-from rollouts.gitops.live import Live
-from rollouts.gitops.manifests import Manifest, ObjectKey
+from rollouts.gitops.resources.hooks import Hook
+from rollouts.gitops.resources.live import Live
+from rollouts.gitops.resources.manifests import Manifest, ObjectKey
 from rollouts.gitops.revision import Candidate, Revisions, Target
 
 

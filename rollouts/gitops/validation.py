@@ -21,7 +21,8 @@ from rollouts.api.application import (
 )
 from rollouts.api.git_host import Revert
 from rollouts.errors import SpecError
-from rollouts.gitops import expressions, ignoring, versions, windows
+from rollouts.gitops import versions, windows
+from rollouts.gitops.resources import expressions, ignoring
 
 NAME_LIMIT = 63
 SHORTEST_INTERVAL = timedelta(seconds=1)

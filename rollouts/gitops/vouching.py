@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rollouts.api import podtemplate
-from rollouts.gitops.diff import Change
-from rollouts.gitops.manifests import Manifest, ObjectKey
+from rollouts.gitops.resources.diff import Change
+from rollouts.gitops.resources.manifests import Manifest, ObjectKey
 from rollouts.gitops.snapshot import Snapshot
 
 

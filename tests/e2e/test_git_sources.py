@@ -15,9 +15,9 @@ import pytest
 
 from rollouts import sandbox
 from rollouts.api.application_status import ApplicationReason
-from rollouts.gitops.credentials import Credentials, MissingError, of_secret
-from rollouts.gitops.git import Git, SourceError
-from rollouts.gitops.source import Mirror, remote_refs
+from rollouts.gitops.sources.credentials import Credentials, MissingError, of_secret
+from rollouts.gitops.sources.git import Git, SourceError
+from rollouts.gitops.sources.source import Mirror, remote_refs
 from rollouts.sandbox import Component
 
 pytestmark = pytest.mark.e2e

@@ -19,11 +19,11 @@ from typing import Any
 from rollouts.api.meta import Names
 from rollouts.controller.applications.live import LiveObjects
 from rollouts.errors import Conflict, NotFound, Rejected, RolloutsError
-from rollouts.gitops import discretion, live, order
 from rollouts.gitops.actions import ApplyObjects, RunHooks
-from rollouts.gitops.diff import Change
-from rollouts.gitops.live import FIELD_MANAGER, Live
-from rollouts.gitops.manifests import ObjectKey
+from rollouts.gitops.resources import discretion, live, order
+from rollouts.gitops.resources.diff import Change
+from rollouts.gitops.resources.live import FIELD_MANAGER, Live
+from rollouts.gitops.resources.manifests import ObjectKey
 from rollouts.kube import Kube, Ref, Resource, resources
 
 __all__ = ["Applied", "Applier"]

@@ -21,8 +21,9 @@ from rollouts.controller.cache import Key, Store
 from rollouts.controller.events import Recorder
 from rollouts.controller.writes import Writer
 from rollouts.errors import Rejected
-from rollouts.gitops import events, inventory
+from rollouts.gitops import events
 from rollouts.gitops.actions import Event, EventType
+from rollouts.gitops.resources import inventory
 
 __all__ = ["Departure"]
 

@@ -15,10 +15,10 @@ from typing import Any
 from rollouts.api.application import Application, ApplicationSource
 from rollouts.api.rendering import ValuesKind, ValuesReference
 from rollouts.errors import NotFound, Rejected
-from rollouts.gitops import discretion
-from rollouts.gitops.render import RenderError
 from rollouts.gitops.renderers import sops, substitution
 from rollouts.gitops.renderers.build import Given
+from rollouts.gitops.resources import discretion
+from rollouts.gitops.resources.render import RenderError
 from rollouts.kube import Kube, resources
 
 __all__ = ["GivenValues", "depends_on_cluster", "destination_namespace"]

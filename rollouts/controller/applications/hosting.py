@@ -16,11 +16,11 @@ from rollouts.api.application_status import ApplicationReason
 from rollouts.api.git_host import GitProvider
 from rollouts.controller.applications.remotes import Outside
 from rollouts.errors import Transient
-from rollouts.gitops import hosts
-from rollouts.gitops.credentials import Credentials
-from rollouts.gitops.git import SourceError, origin
-from rollouts.gitops.hosts import Client
-from rollouts.gitops.web import SlowError, Web
+from rollouts.gitops.hosting import hosts
+from rollouts.gitops.hosting.hosts import Client
+from rollouts.gitops.sources.credentials import Credentials
+from rollouts.gitops.sources.git import SourceError, origin
+from rollouts.gitops.sources.web import SlowError, Web
 
 __all__ = ["Hosting", "Turns"]
 

@@ -15,10 +15,10 @@ from rollouts.controller.applications.hosting import Turns
 from rollouts.controller.applications.positions import RemoteKey
 from rollouts.controller.applications.remotes import Outside
 from rollouts.errors import Transient
-from rollouts.gitops.commit import Large
-from rollouts.gitops.credentials import Credentials
-from rollouts.gitops.git import SourceError, origin
-from rollouts.gitops.lfs import Pointer, Storage
+from rollouts.gitops.sources.commit import Large
+from rollouts.gitops.sources.credentials import Credentials
+from rollouts.gitops.sources.git import SourceError, origin
+from rollouts.gitops.sources.lfs import Pointer, Storage
 
 __all__ = ["LargeFiles"]
 

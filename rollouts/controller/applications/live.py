@@ -16,9 +16,9 @@ from rollouts.api.application import HealthCheckExpr
 from rollouts.api.meta import Names
 from rollouts.controller.cache import Change, Key, Record, Store
 from rollouts.errors import Conflict, NotFound, Rejected, RolloutsError, Transient
-from rollouts.gitops import live
-from rollouts.gitops.live import Live
-from rollouts.gitops.manifests import ObjectKey
+from rollouts.gitops.resources import live
+from rollouts.gitops.resources.live import Live
+from rollouts.gitops.resources.manifests import ObjectKey
 from rollouts.kube import Kube, Resource
 
 __all__ = ["LiveObjects"]

@@ -24,7 +24,7 @@ from rollouts.controller.writes import Writer, model_difference
 from rollouts.errors import SpecError, Transient
 from rollouts.gitops import validation
 from rollouts.gitops.actions import Event
-from rollouts.gitops.git import SourceError
+from rollouts.gitops.sources.git import SourceError
 
 __all__ = ["Done", "Errand", "Outward"]
 

@@ -12,10 +12,10 @@ from rollouts.api.application import Application
 from rollouts.controller.applications.given import destination_namespace
 from rollouts.controller.applications.live import LiveObjects
 from rollouts.errors import NotFound
-from rollouts.gitops import manifests
-from rollouts.gitops.live import Live
-from rollouts.gitops.manifests import Manifest, ManifestError, ObjectKey
-from rollouts.gitops.render import Rendered
+from rollouts.gitops.resources import manifests
+from rollouts.gitops.resources.live import Live
+from rollouts.gitops.resources.manifests import Manifest, ManifestError, ObjectKey
+from rollouts.gitops.resources.render import Rendered
 from rollouts.kube import Kube, Resource
 
 __all__ = ["Placed", "Places"]

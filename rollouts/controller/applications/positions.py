@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from rollouts.api.application import Application, ApplicationSource
 from rollouts.gitops import naming, versions
-from rollouts.gitops.git import SourceError
+from rollouts.gitops.sources.git import SourceError
 
 __all__ = ["Position", "RemoteKey", "Standing", "Wanted", "remote_key", "wanted"]
 

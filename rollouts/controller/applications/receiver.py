@@ -15,7 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from rollouts.controller.health import Server
-from rollouts.gitops import webhooks
+from rollouts.gitops.hosting import webhooks
 
 __all__ = ["Receiver"]
 

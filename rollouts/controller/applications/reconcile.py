@@ -39,14 +39,14 @@ from rollouts.controller.links import Links
 from rollouts.controller.loop import NOTHING_MORE, Next
 from rollouts.controller.writes import Writer, model_difference
 from rollouts.errors import Rejected, SpecError, Transient
-from rollouts.gitops import comparison, gates, hooks, inventory, options, plan, report, revision, validation
+from rollouts.gitops import comparison, gates, plan, report, revision, validation
 from rollouts.gitops.actions import ApplyObjects, Event, KeepGood, Plan, PruneObjects, RunHooks
 from rollouts.gitops.events import healed_event, troubles
-from rollouts.gitops.git import SourceError
 from rollouts.gitops.lastgood import UnreadableError
-from rollouts.gitops.manifests import ObjectKey
-from rollouts.gitops.options import Policy
-from rollouts.gitops.render import Rendered, RenderError
+from rollouts.gitops.resources import hooks, inventory, options
+from rollouts.gitops.resources.manifests import ObjectKey
+from rollouts.gitops.resources.options import Policy
+from rollouts.gitops.resources.render import Rendered, RenderError
 from rollouts.gitops.revision import Candidate, Target
 from rollouts.gitops.snapshot import (
     DeclaredSet,
@@ -57,6 +57,7 @@ from rollouts.gitops.snapshot import (
     Tokens,
     Unrenderable,
 )
+from rollouts.gitops.sources.git import SourceError
 
 __all__ = ["Reconciler"]
 

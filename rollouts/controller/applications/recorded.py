@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 from rollouts.api.application import Application
 from rollouts.controller.applications.sets import Sets
-from rollouts.gitops import naming, recording
+from rollouts.gitops import naming
 from rollouts.gitops.gates import Gate
-from rollouts.gitops.git import SourceError
-from rollouts.gitops.render import RenderError
+from rollouts.gitops.hosting import recording
+from rollouts.gitops.resources.render import RenderError
 from rollouts.gitops.revision import Candidate
 from rollouts.gitops.snapshot import SourceView
+from rollouts.gitops.sources.git import SourceError
 
 __all__ = ["Recorded"]
 

@@ -14,10 +14,12 @@ from rollouts.controller.applications.outward import Done
 from rollouts.controller.applications.positions import remote_key
 from rollouts.controller.applications.repositories import Repositories
 from rollouts.controller.cache import Key
-from rollouts.gitops import naming, recording, source
+from rollouts.gitops import naming
 from rollouts.gitops.actions import Event, EventType
-from rollouts.gitops.credentials import Credentials
-from rollouts.gitops.recording import Work
+from rollouts.gitops.hosting import recording
+from rollouts.gitops.hosting.recording import Work
+from rollouts.gitops.sources import source
+from rollouts.gitops.sources.credentials import Credentials
 
 __all__ = ["LastGoodRecords"]
 

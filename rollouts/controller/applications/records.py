@@ -14,7 +14,7 @@ from rollouts.api.meta import ObjectMeta
 from rollouts.api.parse import parse
 from rollouts.controller.cache import Body, Change, Key, Record, Store
 from rollouts.errors import SpecError
-from rollouts.gitops.manifests import ObjectKey
+from rollouts.gitops.resources.manifests import ObjectKey
 from rollouts.kube import resources
 
 __all__ = ["Claims", "KnownApplication", "applications"]

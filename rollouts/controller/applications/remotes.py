@@ -13,12 +13,12 @@ from typing import NamedTuple, TypeVar
 
 from rollouts.api.application_status import ApplicationReason
 from rollouts.controller.applications.positions import RemoteKey, Wanted
-from rollouts.gitops import source
-from rollouts.gitops.artifacts import Artifacts
-from rollouts.gitops.credentials import Credentials
-from rollouts.gitops.git import Git, SourceError, origin
-from rollouts.gitops.github_app import GitHubApps
-from rollouts.gitops.source import COMMIT, Mirror, RemoteRefs
+from rollouts.gitops.sources import source
+from rollouts.gitops.sources.artifacts import Artifacts
+from rollouts.gitops.sources.credentials import Credentials
+from rollouts.gitops.sources.git import Git, SourceError, origin
+from rollouts.gitops.sources.github_app import GitHubApps
+from rollouts.gitops.sources.source import COMMIT, Mirror, RemoteRefs
 
 __all__ = ["Found", "Look", "Outside", "ReadCredentials", "Remote"]
 

@@ -20,9 +20,11 @@ from rollouts.controller.applications.positions import Position, RemoteKey, Stan
 from rollouts.controller.applications.remotes import Found, Look, Outside, Remote
 from rollouts.controller.cache import Key
 from rollouts.errors import RolloutsError
-from rollouts.gitops import naming, source, webhooks
-from rollouts.gitops.git import SourceError, shown
-from rollouts.gitops.source import Mirror
+from rollouts.gitops import naming
+from rollouts.gitops.hosting import webhooks
+from rollouts.gitops.sources import source
+from rollouts.gitops.sources.git import SourceError, shown
+from rollouts.gitops.sources.source import Mirror
 
 __all__ = ["Repositories"]
 

@@ -22,13 +22,15 @@ from rollouts.controller.applications.repositories import Repositories
 from rollouts.controller.applications.sets import Sets
 from rollouts.controller.cache import Key
 from rollouts.errors import Transient
-from rollouts.gitops import naming, reverting, source
+from rollouts.gitops import naming
 from rollouts.gitops.actions import Event, EventType
-from rollouts.gitops.credentials import Credentials
-from rollouts.gitops.git import SourceError, shown
-from rollouts.gitops.hosts import Client
-from rollouts.gitops.reverting import Due, Known
-from rollouts.gitops.source import Mirror, RemoteRefs
+from rollouts.gitops.hosting import reverting
+from rollouts.gitops.hosting.hosts import Client
+from rollouts.gitops.hosting.reverting import Due, Known
+from rollouts.gitops.sources import source
+from rollouts.gitops.sources.credentials import Credentials
+from rollouts.gitops.sources.git import SourceError, shown
+from rollouts.gitops.sources.source import Mirror, RemoteRefs
 
 __all__ = ["Reverts"]
 

@@ -24,14 +24,15 @@ from rollouts.controller.applications.submodules import Submodules
 from rollouts.controller.applications.trust import Trust
 from rollouts.controller.cache import Key
 from rollouts.errors import RolloutsError
-from rollouts.gitops import lastgood, naming, render
-from rollouts.gitops.commit import CommitFiles
-from rollouts.gitops.git import SourceError
-from rollouts.gitops.render import Rendered, RenderError
+from rollouts.gitops import lastgood, naming
+from rollouts.gitops.confined import Confined, ProgramMissing
 from rollouts.gitops.renderers import build
 from rollouts.gitops.renderers.build import Given, Reading, SourceType
-from rollouts.gitops.renderers.confined import Confined, ProgramMissing
+from rollouts.gitops.resources import render
+from rollouts.gitops.resources.render import Rendered, RenderError
 from rollouts.gitops.revision import Target
+from rollouts.gitops.sources.commit import CommitFiles
+from rollouts.gitops.sources.git import SourceError
 from rollouts.kube import Kube, resources
 
 __all__ = ["Sets"]

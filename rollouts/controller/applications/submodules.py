@@ -14,10 +14,10 @@ from urllib.parse import urlsplit, urlunsplit
 from rollouts.controller.applications.positions import RemoteKey
 from rollouts.errors import SpecError
 from rollouts.gitops import validation
-from rollouts.gitops.commit import CommitFiles, Elsewhere, Large
-from rollouts.gitops.git import origin
-from rollouts.gitops.render import RenderError
-from rollouts.gitops.source import Mirror
+from rollouts.gitops.resources.render import RenderError
+from rollouts.gitops.sources.commit import CommitFiles, Elsewhere, Large
+from rollouts.gitops.sources.git import origin
+from rollouts.gitops.sources.source import Mirror
 
 __all__ = ["Submodules", "absolute"]
 

@@ -11,8 +11,8 @@ from rollouts.api.application import Application
 from rollouts.api.application_status import ApplicationReason, PostedCommitStatus
 from rollouts.controller.applications.hosting import Hosting
 from rollouts.controller.applications.outward import Done
-from rollouts.gitops import commit_status
 from rollouts.gitops.actions import Event, EventType
+from rollouts.gitops.hosting import commit_status
 
 __all__ = ["CommitStatuses"]
 

@@ -13,11 +13,12 @@ from rollouts.api.application import Application, VerifyMode
 from rollouts.api.application_status import ApplicationReason
 from rollouts.controller.applications.positions import Position
 from rollouts.errors import NotFound, Rejected
-from rollouts.gitops import naming, signatures
-from rollouts.gitops.git import SourceError
-from rollouts.gitops.renderers.confined import Confined
-from rollouts.gitops.signatures import UnverifiedError
-from rollouts.gitops.source import Mirror
+from rollouts.gitops import naming
+from rollouts.gitops.confined import Confined
+from rollouts.gitops.sources import signatures
+from rollouts.gitops.sources.git import SourceError
+from rollouts.gitops.sources.signatures import UnverifiedError
+from rollouts.gitops.sources.source import Mirror
 from rollouts.kube import Kube, resources
 
 __all__ = ["Trust"]

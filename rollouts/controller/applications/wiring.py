@@ -35,12 +35,12 @@ from rollouts.controller.parts import Environment, Part
 from rollouts.controller.queue import Queue
 from rollouts.controller.writes import Writer
 from rollouts.errors import NotFound, Rejected
-from rollouts.gitops import credentials
-from rollouts.gitops.credentials import Credentials, MissingError
-from rollouts.gitops.git import Git, SourceError
-from rollouts.gitops.github_app import GitHubApps
-from rollouts.gitops.lfs import Storage
-from rollouts.gitops.renderers.confined import Confined
+from rollouts.gitops.confined import Confined
+from rollouts.gitops.sources import credentials
+from rollouts.gitops.sources.credentials import Credentials, MissingError
+from rollouts.gitops.sources.git import Git, SourceError
+from rollouts.gitops.sources.github_app import GitHubApps
+from rollouts.gitops.sources.lfs import Storage
 from rollouts.kube import Kube, resources
 from rollouts.settings import Settings
 

@@ -17,13 +17,14 @@ from enum import StrEnum
 
 from rollouts.api.application import ApplicationSource, DirectorySource
 from rollouts.api.rendering import HelmSource, KustomizeSource
-from rollouts.gitops import commit, manifests, render
-from rollouts.gitops.commit import CommitFiles, File, digest_of
-from rollouts.gitops.manifests import Manifest, ManifestError
-from rollouts.gitops.render import Rendered, RenderError
+from rollouts.gitops.confined import Confined, ProgramFailed, ProgramMissing
 from rollouts.gitops.renderers import helm, kustomize, sops, substitution
-from rollouts.gitops.renderers.confined import Confined, ProgramFailed, ProgramMissing
 from rollouts.gitops.renderers.helm import REF, Release
+from rollouts.gitops.resources import manifests, render
+from rollouts.gitops.resources.manifests import Manifest, ManifestError
+from rollouts.gitops.resources.render import Rendered, RenderError
+from rollouts.gitops.sources import commit
+from rollouts.gitops.sources.commit import CommitFiles, File, digest_of
 
 __all__ = ["Given", "Reading", "SourceType", "reading", "rendered"]
 

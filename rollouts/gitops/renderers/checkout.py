@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rollouts.api.application_status import ApplicationReason
-from rollouts.gitops.commit import LINK, File
-from rollouts.gitops.git import SourceError
-from rollouts.gitops.render import RenderError
-from rollouts.gitops.renderers.confined import ProgramFailed
+from rollouts.gitops.confined import ProgramFailed
+from rollouts.gitops.resources.render import RenderError
+from rollouts.gitops.sources.commit import LINK, File
+from rollouts.gitops.sources.git import SourceError
 
 __all__ = ["Checkout", "checked_out"]
 

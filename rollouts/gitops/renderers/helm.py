@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from rollouts.api.rendering import HelmSource
-from rollouts.gitops import documents
-from rollouts.gitops.commit import CommitFiles, File, inside, reached
-from rollouts.gitops.render import RenderError
+from rollouts.gitops.confined import Confined
 from rollouts.gitops.renderers.checkout import Checkout, checked_out
-from rollouts.gitops.renderers.confined import Confined
+from rollouts.gitops.resources import documents
+from rollouts.gitops.resources.render import RenderError
+from rollouts.gitops.sources.commit import CommitFiles, File, inside, reached
 
 __all__ = [
     "CHART",

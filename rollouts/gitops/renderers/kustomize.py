@@ -15,11 +15,11 @@ from typing import Any
 
 from rollouts.api.parse import dump
 from rollouts.api.rendering import KustomizeSource
-from rollouts.gitops import documents
-from rollouts.gitops.commit import LINK, CommitFiles, File, inside, reached
-from rollouts.gitops.render import RenderError
+from rollouts.gitops.confined import Confined
 from rollouts.gitops.renderers.checkout import checked_out
-from rollouts.gitops.renderers.confined import Confined
+from rollouts.gitops.resources import documents
+from rollouts.gitops.resources.render import RenderError
+from rollouts.gitops.sources.commit import LINK, CommitFiles, File, inside, reached
 
 __all__ = ["FILE_NAMES", "build", "directories", "edited"]
 

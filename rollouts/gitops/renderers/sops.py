@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rollouts.gitops.commit import File
-from rollouts.gitops.render import RenderError
-from rollouts.gitops.renderers.confined import Confined, ProgramFailed
+from rollouts.gitops.confined import Confined, ProgramFailed
+from rollouts.gitops.resources.render import RenderError
+from rollouts.gitops.sources.commit import File
 
 __all__ = ["age_keys", "decrypted", "is_encrypted"]
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rollouts.gitops import documents
+from rollouts.gitops.resources import documents
 
 __all__ = ["DISABLED_MARKS", "SubstitutionError", "substitute", "variables"]
 

@@ -16,8 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from rollouts.api.application import SyncPolicy, SyncPolicyAutomated
 from rollouts.api.application_status import ApplicationStatus, CommitState, OperationPhase
 from rollouts.api.git_host import CommitStatus, GitProvider, Revert, Rollback
-from rollouts.gitops import commit_status, comparison, inventory, plan, reverting, revision
+from rollouts.gitops import comparison, plan, revision
 from rollouts.gitops.actions import ApplyObjects, KeepGood, PruneObjects
+from rollouts.gitops.hosting import commit_status, reverting
+from rollouts.gitops.resources import inventory
 from rollouts.gitops.revision import Candidate
 from rollouts.gitops.snapshot import DeclaredSet, Snapshot, SourceView, Tokens, Unrenderable
 from tests.unit.gitops.builders import (

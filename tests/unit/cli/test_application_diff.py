@@ -15,7 +15,7 @@ from rollouts.cli import comments, object_diff
 from rollouts.cli.main import app
 from rollouts.cli.object_diff import Kind
 from rollouts.cli.target import CliError
-from rollouts.gitops.manifests import ObjectKey
+from rollouts.gitops.resources.manifests import ObjectKey
 from tests import provider_host
 from tests.git_host import git
 from tests.provider_host import TOKEN, ProviderHost

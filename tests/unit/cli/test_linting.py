@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from rollouts.cli.linting import Manifest, Report, check
 from rollouts.cli.main import app
-from rollouts.gitops import documents
+from rollouts.gitops.resources import documents
 from tests.unit.cli.objects import NOW
 
 ROLLOUT = """

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from rollouts.controller.applications.receiver import MAX_BODY_BYTES, Receiver
-from rollouts.gitops import webhooks
+from rollouts.gitops.hosting import webhooks
 from rollouts.sandbox import ports
 
 SECRET = "only-the-host-knows"

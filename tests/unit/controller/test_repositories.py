@@ -22,12 +22,13 @@ from rollouts.controller.applications.remotes import Outside
 from rollouts.controller.applications.repositories import Repositories
 from rollouts.controller.applications.submodules import Submodules, absolute
 from rollouts.controller.cache import Key
-from rollouts.gitops import credentials, webhooks
-from rollouts.gitops.commit import CommitFiles
-from rollouts.gitops.credentials import Credentials
-from rollouts.gitops.git import Git, SourceError
-from rollouts.gitops.github_app import GitHubApps
-from rollouts.gitops.render import RenderError
+from rollouts.gitops.hosting import webhooks
+from rollouts.gitops.resources.render import RenderError
+from rollouts.gitops.sources import credentials
+from rollouts.gitops.sources.commit import CommitFiles
+from rollouts.gitops.sources.credentials import Credentials
+from rollouts.gitops.sources.git import Git, SourceError
+from rollouts.gitops.sources.github_app import GitHubApps
 from tests import git_host
 from tests.git_host import Host
 

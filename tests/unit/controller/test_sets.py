@@ -19,13 +19,13 @@ from rollouts.controller.applications.remotes import Outside
 from rollouts.controller.applications.repositories import Repositories
 from rollouts.controller.applications.sets import Sets
 from rollouts.controller.cache import Key
-from rollouts.gitops import credentials
-from rollouts.gitops.credentials import Credentials
-from rollouts.gitops.git import Git, SourceError
-from rollouts.gitops.github_app import GitHubApps
-from rollouts.gitops.lfs import Storage
-from rollouts.gitops.render import RenderError
-from rollouts.gitops.renderers.confined import Confined
+from rollouts.gitops.confined import Confined
+from rollouts.gitops.resources.render import RenderError
+from rollouts.gitops.sources import credentials
+from rollouts.gitops.sources.credentials import Credentials
+from rollouts.gitops.sources.git import Git, SourceError
+from rollouts.gitops.sources.github_app import GitHubApps
+from rollouts.gitops.sources.lfs import Storage
 from rollouts.kube import Kube
 from rollouts.kube.transport import Transport
 from tests import git_host, lfs_host

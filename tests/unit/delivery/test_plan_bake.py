@@ -11,7 +11,7 @@ from rollouts.api.application_status import HealthStatus
 from rollouts.api.parse import dump
 from rollouts.api.rollout_status import CompletionStatus, Phase
 from rollouts.api.strategy import BlueGreenStrategy, CanaryStrategy
-from rollouts.gitops import health
+from rollouts.gitops.resources import health
 from tests.builders import START, analysis, bake, blue_green, canary, rollout, routed, set_weight, template
 from tests.fakes import FakeCluster
 

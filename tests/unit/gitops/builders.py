@@ -18,9 +18,10 @@ from rollouts.api.application import (
 )
 from rollouts.api.application_status import ApplicationStatus
 from rollouts.api.meta import Names, ObjectMeta
-from rollouts.gitops import hooks, inventory, live, manifests, plan, revision
-from rollouts.gitops.live import FIELD_MANAGER, Live
-from rollouts.gitops.manifests import Manifest
+from rollouts.gitops import plan, revision
+from rollouts.gitops.resources import hooks, inventory, live, manifests
+from rollouts.gitops.resources.live import FIELD_MANAGER, Live
+from rollouts.gitops.resources.manifests import Manifest
 from rollouts.gitops.revision import Candidate
 from rollouts.gitops.snapshot import DeclaredSet, Snapshot, SourceView, Tokens
 

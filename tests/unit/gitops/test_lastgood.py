@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from rollouts.gitops import lastgood, manifests
+from rollouts.gitops import lastgood
 from rollouts.gitops.lastgood import UnreadableError
-from rollouts.gitops.manifests import Manifest
+from rollouts.gitops.resources import manifests
+from rollouts.gitops.resources.manifests import Manifest
 from tests.unit.gitops.builders import application, config_map, declared
 
 SET = (declared(config_map("a")), declared(config_map("b", color="red")))

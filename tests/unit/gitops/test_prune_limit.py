@@ -9,8 +9,9 @@ import pytest
 from rollouts.api.application import SyncPolicy, SyncPolicyAutomated
 from rollouts.api.application_status import ApplicationStatus
 from rollouts.api.schema import IntOrString
-from rollouts.gitops import inventory, plan, revision
+from rollouts.gitops import plan, revision
 from rollouts.gitops.actions import Plan, PruneObjects
+from rollouts.gitops.resources import inventory
 from rollouts.gitops.revision import Revisions
 from rollouts.gitops.snapshot import Tokens
 from tests.unit.gitops.builders import (

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rollouts.gitops.commit import CommitFiles
-from rollouts.gitops.git import Git
-from rollouts.gitops.objects import ObjectReader
-from rollouts.gitops.renderers.confined import Confined
+from rollouts.gitops.confined import Confined
+from rollouts.gitops.sources.commit import CommitFiles
+from rollouts.gitops.sources.git import Git
+from rollouts.gitops.sources.objects import ObjectReader
 from rollouts.sandbox import binaries
 from rollouts.sandbox.progress import Silent
 

@@ -14,13 +14,13 @@ import pytest
 from rollouts.api.application import ApplicationSource
 from rollouts.api.parse import parse
 from rollouts.api.rendering import HelmSource
-from rollouts.gitops import render
-from rollouts.gitops.commit import CommitFiles
-from rollouts.gitops.git import SourceError
-from rollouts.gitops.render import Rendered, RenderError
+from rollouts.gitops.confined import Confined, Limits, ProgramFailed
 from rollouts.gitops.renderers import build, helm
 from rollouts.gitops.renderers.build import Given, SourceType
-from rollouts.gitops.renderers.confined import Confined, Limits, ProgramFailed
+from rollouts.gitops.resources import render
+from rollouts.gitops.resources.render import Rendered, RenderError
+from rollouts.gitops.sources.commit import CommitFiles
+from rollouts.gitops.sources.git import SourceError
 from tests.unit.gitops.renderers.conftest import Repository
 
 GIVEN = Given("shop", "prod")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rollouts.gitops.render import RenderError
-from rollouts.gitops.renderers.confined import Confined
+from rollouts.gitops.confined import Confined
+from rollouts.gitops.resources.render import RenderError
 from tests.unit.gitops.renderers.conftest import Repository
 from tests.unit.gitops.renderers.test_build import GIVEN, config_map, data
 

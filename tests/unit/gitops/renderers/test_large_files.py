@@ -15,14 +15,14 @@ from rollouts.controller.applications.hosting import Turns
 from rollouts.controller.applications.large import LargeFiles
 from rollouts.controller.applications.positions import RemoteKey
 from rollouts.controller.applications.remotes import Outside
-from rollouts.gitops import credentials
-from rollouts.gitops.credentials import Credentials
-from rollouts.gitops.git import Git, SourceError
-from rollouts.gitops.github_app import GitHubApps
-from rollouts.gitops.lfs import Storage
-from rollouts.gitops.render import MAX_FILE_BYTES, RenderError
-from rollouts.gitops.renderers.confined import Confined
-from rollouts.gitops.web import Web
+from rollouts.gitops.confined import Confined
+from rollouts.gitops.resources.render import MAX_FILE_BYTES, RenderError
+from rollouts.gitops.sources import credentials
+from rollouts.gitops.sources.credentials import Credentials
+from rollouts.gitops.sources.git import Git, SourceError
+from rollouts.gitops.sources.github_app import GitHubApps
+from rollouts.gitops.sources.lfs import Storage
+from rollouts.gitops.sources.web import Web
 from tests import lfs_host
 from tests.lfs_host import PASSWORD, USERNAME, LfsHost
 from tests.unit.gitops.renderers.conftest import Repository

@@ -17,9 +17,9 @@ from rollouts.api.parse import parse
 from rollouts.api.rendering import KustomizeSource
 from rollouts.errors import SpecError
 from rollouts.gitops import validation
-from rollouts.gitops.render import RenderError
+from rollouts.gitops.confined import Confined
 from rollouts.gitops.renderers import kustomize
-from rollouts.gitops.renderers.confined import Confined
+from rollouts.gitops.resources.render import RenderError
 from tests.unit.gitops.builders import application
 from tests.unit.gitops.renderers.conftest import Repository
 from tests.unit.gitops.renderers.test_build import BASE, CHART, GIVEN, config_map, data, rendered

@@ -8,12 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollouts.gitops.renderers.substitution import (
-    SubstitutionError,
-    expanded,
-    substitute,
-    variables,
-)
+from rollouts.gitops.renderers.substitution import SubstitutionError, expanded, substitute, variables
 
 VALUES = {"color": "blue", "empty": "", "n": "3", "path": "a/b/c"}
 

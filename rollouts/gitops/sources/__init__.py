@@ -1,0 +1,1 @@
+"""Where files come from: Git, registries, chart repositories, what proves who we are there, and who signed."""
