@@ -35,10 +35,13 @@ class Truth(StrEnum):
     UNKNOWN = "Unknown"
 
 
-def of(seen: View, status: RolloutStatus, *, healthy: bool) -> tuple[Condition, ...]:
-    """Those that follow from what was observed; those of types that are not ours stay."""
+def of(seen: View, status: RolloutStatus, *, complete: bool, healthy: bool) -> tuple[Condition, ...]:
+    """Those that follow from what was observed; those of types that are not ours stay.
+
+    `complete`: all that the spec asks for is there. It is healthy as long as nobody holds it.
+    """
     old = seen.old.conditions
-    made = [aged(old, says, seen.now) for says in _says(seen, status, healthy=healthy)]
+    made = [aged(old, says, seen.now) for says in _says(seen, status, complete=complete, healthy=healthy)]
     return _ordered([*made, *(c for c in old if c.type not in _ORDER)])
 
 
@@ -85,11 +88,11 @@ def was_timed_out(old: RolloutStatus) -> bool:
     return before is not None and before.reason == Reason.PROGRESS_DEADLINE_EXCEEDED
 
 
-def _says(seen: View, status: RolloutStatus, *, healthy: bool) -> list[Condition]:
+def _says(seen: View, status: RolloutStatus, *, complete: bool, healthy: bool) -> list[Condition]:
     paused = seen.spec.paused or bool(status.pause_conditions)
     says = [
         _available(seen, status),
-        _progressing(seen, status, healthy=healthy),
+        _progressing(seen, status, complete=complete),
         _completed(seen, promoted=status.stable_rs == seen.hash),
     ]
     if paused or find(seen.old.conditions, ConditionType.PAUSED):
@@ -117,7 +120,7 @@ def _completed(seen: View, *, promoted: bool) -> Condition:
 
 
 def _progressing(  # noqa: PLR0911 - one a reason
-    seen: View, status: RolloutStatus, *, healthy: bool
+    seen: View, status: RolloutStatus, *, complete: bool
 ) -> Condition:
     kind, name = ConditionType.PROGRESSING, seen.sets.current.name
     if status.abort:
@@ -131,11 +134,11 @@ def _progressing(  # noqa: PLR0911 - one a reason
         seconds = seen.spec.progress_deadline_seconds
         message = f"ReplicaSet {name} made no progress for {seconds}s"
         return said(kind, Truth.FALSE, Reason.PROGRESS_DEADLINE_EXCEEDED, message)
-    if seen.spec.paused or status.pause_conditions:
+    if (seen.spec.paused or status.pause_conditions) and status.stable_rs != seen.hash:
         return said(kind, Truth.UNKNOWN, Reason.PAUSED, "Paused")
     if view.is_queued(seen, status):
         return said(kind, Truth.TRUE, Reason.QUEUED, f"The update is {queueing.MESSAGE}")
-    if healthy:
+    if complete:
         return said(kind, Truth.TRUE, Reason.NEW_REPLICA_SET_AVAILABLE, f"ReplicaSet {name} is complete")
     if not seen.sets.current.current_replicas and status.stable_rs != seen.hash:
         return said(kind, Truth.TRUE, Reason.NEW_REPLICA_SET, f"ReplicaSet {name} is created")

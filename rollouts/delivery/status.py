@@ -59,13 +59,14 @@ def finished(
     `changing`: the current set is given another spec by this very plan.
     """
     status = _settled(seen, status)
-    healthy = not changing and _is_healthy(seen, status)
+    complete = not changing and _is_complete(seen, status)
+    healthy = complete and not (seen.spec.paused or status.pause_conditions)
     promoted = status.stable_rs == seen.hash
     counting = not (status.abort or seen.spec.paused or status.pause_conditions)
     waits = (promoted and not healthy) or (not promoted and waits_for_pods)
     status = progress.clocked(seen, status, counting=counting and waits)
     done = promoted and available(seen.sets.current) >= seen.replicas
-    told = conditions.of(seen, status, healthy=healthy)
+    told = conditions.of(seen, status, complete=complete, healthy=healthy)
     phase, message = _phase(seen, status, told, healthy=healthy)
     return replace(
         status,
@@ -175,9 +176,9 @@ def _weights(seen: View, status: RolloutStatus) -> TrafficWeights:
     )
 
 
-def _is_healthy(seen: View, status: RolloutStatus) -> bool:
+def _is_complete(seen: View, status: RolloutStatus) -> bool:
     """Everything that the spec asks for is there and serves, and nothing else is left to go."""
-    if seen.spec.paused or status.abort or status.pause_conditions or _is_restarting(seen, status):
+    if status.abort or _is_restarting(seen, status):
         return False
     current = seen.sets.current
     if status.stable_rs != seen.hash or not current.uid or not current.observed:

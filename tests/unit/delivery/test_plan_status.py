@@ -15,7 +15,7 @@ from rollouts.api.strategy import CanaryStep
 from rollouts.delivery import plan, status
 from rollouts.delivery.actions import PatchReplicaSet
 from tests import builders
-from tests.builders import analysis, blue_green, canary, pause, rollout, set_weight, template
+from tests.builders import Strategy, analysis, blue_green, canary, pause, rollout, set_weight, template
 from tests.fakes import FakeCluster
 
 GIT = Names().git_revision_annotation
@@ -55,6 +55,24 @@ def test_conditions_of_a_paused_and_then_aborted_update() -> None:
 
     assert conditions(cluster)["Progressing"] == ("False", "RolloutAborted")
     assert conditions(cluster)["Paused"] == ("False", "RolloutPaused")
+
+
+@pytest.mark.parametrize("strategy", [canary(set_weight(50)), blue_green()], ids=["canary", "blueGreen"])
+def test_what_is_complete_stays_complete_while_it_is_held(strategy: Strategy) -> None:
+    cluster = FakeCluster(rollout(strategy), services=("active",))
+    cluster.run()
+
+    cluster.edit(paused=True)
+    cluster.run()
+
+    assert cluster.status.phase is Phase.PAUSED
+    assert conditions(cluster) == {
+        "Available": ("True", "AvailableReason"),
+        "Progressing": ("True", "NewReplicaSetAvailable"),
+        "Paused": ("True", "RolloutPaused"),
+        "Completed": ("True", "RolloutCompleted"),
+        "Healthy": ("False", "RolloutHealthy"),
+    }
 
 
 def test_transition_times_change_with_the_status_and_update_times_with_the_words() -> None:
