@@ -282,7 +282,7 @@ async def test_a_restarted_controller_has_nothing_to_write(bench: Bench) -> None
         await bench.create(rollout(replicas=2, **steps(weight(50), PAUSE)))
         await bench.reaches("web", "Healthy")
         await bench.set_image("web", "web:2")
-        await bench.reaches("web", "Paused")
+        await bench.reaches("web", "Paused", replicas=2, availableReplicas=2)
 
     async with bench.controller(resync_seconds=1) as requests:
         await eventually(lambda: _lists(requests.seen, "rollouts", 3))
