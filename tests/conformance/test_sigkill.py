@@ -40,6 +40,7 @@ REPRESENTATIVES = {
     "beyond": "bake-of-blue-green",
     "experiments": "experiment-succeeds",
     "traffic": "aborted-canary-stays-up",
+    "releases": "blue-green-becomes-a-canary",
 }
 """Of each class the story with the most kinds of writes."""
 _AT_ONCE = 10
