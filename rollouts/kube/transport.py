@@ -28,8 +28,8 @@ from rollouts.errors import Conflict, NotFound, Rejected, RolloutsError, Transie
 _TIMEOUT = aiohttp.ClientTimeout(total=30.0, sock_connect=5)
 _ATTEMPTS = 3
 _JSON = "application/json"
-_SETTLING_SECONDS = 10.0
-"""An API server that has just started may refuse everybody: it has not read yet who may do what."""
+_SETTLING_SECONDS = 30.0
+"""An API server that has just started may refuse everybody: it has not read yet who is who, and who may do what."""
 _NOT_READY = "not yet ready to handle request"
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 
@@ -177,7 +177,7 @@ class Transport:
             status = json.loads(raw)
         except ValueError:
             status = {"message": raw[:200].decode(errors="replace")}
-        if response.status == 403 and self._monotonic() < self._back_at + _SETTLING_SECONDS:
+        if response.status in (401, 403) and self._monotonic() < self._back_at + _SETTLING_SECONDS:
             return Transient(f"{status.get('message')} (the API server has just come back)")
         retry_after = response.headers.get("Retry-After", "")
         return error_of(response.status, status, float(retry_after) if retry_after.isdigit() else None)

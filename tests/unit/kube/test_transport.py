@@ -33,6 +33,7 @@ class ApiServer:
     refusals: int = 0
     asked: int = 0
     clock: float = 0.0
+    code: int = 403
     _runner: web.AppRunner | None = field(default=None, init=False)
 
     async def start(self) -> None:
@@ -50,7 +51,7 @@ class ApiServer:
         self.asked += 1
         if self.refusals:
             self.refusals -= 1
-            return web.json_response(FORBIDDEN, status=403)
+            return web.json_response(FORBIDDEN, status=self.code)
         return web.json_response(BODY)
 
 
@@ -75,10 +76,11 @@ async def dry_run(kube: Kube) -> RolloutsError | None:
     return None
 
 
-async def test_a_refusal_right_after_the_api_server_came_back_is_tried_again() -> None:
+@pytest.mark.parametrize("code", [401, 403])
+async def test_a_refusal_right_after_the_api_server_came_back_is_tried_again(code: int) -> None:
     async with served() as (kube, server):
         away = await dry_run(kube)
-        server.refusals = 2
+        server.refusals, server.code = 2, code
         await server.start()
 
         assert isinstance(away, Transient)
@@ -93,7 +95,7 @@ async def test_a_lasting_refusal_is_told_as_it_is() -> None:
         await server.start()
 
         first = await dry_run(kube)
-        server.clock += 10
+        server.clock += 30
         seen = server.asked
         lasting = await dry_run(kube)
 
