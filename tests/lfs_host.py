@@ -6,18 +6,18 @@ import base64
 import contextlib
 import hashlib
 import json
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests import http_host
 
 USERNAME, PASSWORD = "git", "s3cr3t-w0rd"
 _BATCH = ".git/info/lfs/objects/batch"
 _PASSED_ON = ("Authorization", "Content-Type", "Content-Encoding", "Accept", "Git-Protocol")
-_TYPE = "application/vnd.git-lfs+json"
+_TYPE = {"Content-Type": "application/vnd.git-lfs+json"}
 
 
 @dataclass(slots=True)
@@ -85,19 +85,19 @@ def serving(upstream: str = "") -> Iterator[LfsHost]:
     """A host that answers until the block is left."""
     served = LfsHost(upstream)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(http_host.Handler):
+        def do_GET(self) -> None:  # noqa: N802 - a name of the standard library
             if self.path.startswith("/objects/"):
                 oid = self.path.removeprefix("/objects/")
-                self._say(*served.download(oid, self.headers["Authorization"] or ""))
+                self.say(*served.download(oid, self.headers["Authorization"] or ""), _TYPE)
             else:
                 self._pass_on(None)
 
-        def do_POST(self) -> None:
+        def do_POST(self) -> None:  # noqa: N802 - a name of the standard library
             body = self.rfile.read(int(self.headers["Content-Length"] or 0))
             if self.path.endswith(_BATCH):
                 served.batches.append(self.path.removesuffix("/info/lfs/objects/batch"))
-                self._say(*served.batch(self.headers["Authorization"] or "", body))
+                self.say(*served.batch(self.headers["Authorization"] or "", body), _TYPE)
             else:
                 self._pass_on(body)
 
@@ -106,24 +106,7 @@ def serving(upstream: str = "") -> Iterator[LfsHost]:
             url = f"{served.upstream}{self.path}"
             status, content, said = served.passed_on(urllib.request.Request(url, body, headers))
             names = ("Content-Type", "WWW-Authenticate")
-            self._say(status, content, {name: said[name] for name in names if said[name]})
+            self.say(status, content, {name: said[name] for name in names if said[name]})
 
-        def _say(self, status: int, content: bytes, headers: Mapping[str, str] | None = None) -> None:
-            self.send_response(status)
-            for name, value in (headers or {"Content-Type": _TYPE}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: Any) -> None:
-            """Tests read what failed."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    try:
+    with http_host.running(http_host.listening(Handler)) as served.url:
         yield served
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests import http_host
 
 Object = dict[str, Any]
 TOKEN = "t0ken-of-a-robot"
@@ -159,27 +159,14 @@ def serving(provider: str) -> Iterator[ProviderHost]:
     """A host that answers until the block is left."""
     served = ProviderHost(provider)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(http_host.Handler):
         def _answer(self) -> None:
             length = int(self.headers["Content-Length"] or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             status, found = served.answer(self.command, self.path, self.headers["Authorization"] or "", body)
-            content = json.dumps(found).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.say(status, json.dumps(found).encode())
 
         do_GET = do_POST = do_PUT = do_PATCH = _answer  # noqa: N815
 
-        def log_message(self, *_: Any) -> None:
-            """Tests read what failed."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    try:
+    with http_host.running(http_host.listening(Handler)) as served.url:
         yield served
-    finally:
-        server.shutdown()
-        server.server_close()

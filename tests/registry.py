@@ -10,12 +10,13 @@ import io
 import json
 import re
 import tarfile
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests import http_host
 
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 FLUX_LAYER = "application/vnd.cncf.flux.content.v1.tar+gzip"
@@ -188,12 +189,6 @@ def serving() -> Iterator[Registry]:
     """A registry until the block is left."""
     registry = Registry()
     server = _Server(registry)
-    registry.address = f"127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    registry.address = f"127.0.0.1:{server.server_port}"
+    with http_host.running(server):
         yield registry
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
+
+from tests import http_host
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -29,8 +29,8 @@ class Server:
 def serve(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     """The server, until the end of the block; an answer that hangs does not hold it up."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(http_host.Handler):
+        def do_GET(self) -> None:  # noqa: N802 - a name of the standard library
             parts = urlsplit(self.path)
             server.paths.append(parts.path)
             server.queries.append(parse_qs(parts.query))
@@ -40,21 +40,12 @@ def serve(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Server]
 
         do_POST = do_PUT = do_GET  # noqa: N815 - names of the standard library
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listening.daemon_threads = True
-    listening.block_on_close = False
+    listening = http_host.listening(Handler)
     server = Server(f"{'https' if tls else 'http'}://127.0.0.1:{listening.server_port}")
     if tls:
         listening.socket = tls.wrap_socket(listening.socket, server_side=True)
-    threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
-    try:
+    with http_host.running(listening):
         yield server
-    finally:
-        listening.shutdown()
-        listening.server_close()
 
 
 def body(content: bytes, status: int = 200, **headers: str) -> Answer:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -29,7 +27,7 @@ from rollouts.gitops.sources.commit import CommitFiles
 from rollouts.gitops.sources.credentials import Credentials
 from rollouts.gitops.sources.git import Git, SourceError
 from rollouts.gitops.sources.github_app import GitHubApps
-from tests import git_host
+from tests import git_host, http_host
 from tests.git_host import Host
 
 PASSWORD = "s3cr3t-w0rd"
@@ -96,19 +94,13 @@ async def world(host: Host, tmp_path: Path) -> AsyncIterator[World]:
 def api(answer: Callable[[httpx.Request], httpx.Response]) -> Iterator[str]:
     """An HTTP server on this machine."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+    class Handler(http_host.Handler):
+        def do_POST(self) -> None:  # noqa: N802 - a name of the standard library
             response = answer(httpx.Request(self.command, f"http://localhost{self.path}"))
-            self.send_response(response.status_code)
-            self.send_header("Content-Length", str(len(response.content)))
-            self.end_headers()
-            self.wfile.write(response.content)
+            self.say(response.status_code, response.content)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with http_host.running(http_host.listening(Handler)) as url:
+        yield url
 
 
 async def test_a_webhook_that_is_sent_again_and_again_asks_its_own_host_once_a_second(world: World) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -19,6 +17,7 @@ from rollouts.api.application_status import ApplicationReason
 from rollouts.gitops.sources.credentials import Credentials, MissingError, of_secret
 from rollouts.gitops.sources.git import SourceError
 from rollouts.gitops.sources.github_app import GitHubApps
+from tests import http_host
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 URL = "https://github.com/team/shop.git"
@@ -74,30 +73,15 @@ def decoded(text: str) -> bytes:
 def github() -> Iterator[GitHub]:
     served = GitHub()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer()
-
-        def do_POST(self) -> None:
-            self._answer()
-
+    class Handler(http_host.Handler):
         def _answer(self) -> None:
             status, body = served.answer(self.command, self.path, self.headers["Authorization"])
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.say(status, json.dumps(body).encode())
 
-        def log_message(self, *_: Any) -> None:
-            """Tests read what failed."""
+        do_GET = do_POST = _answer  # noqa: N815
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    yield served
-    server.shutdown()
-    server.server_close()
+    with http_host.running(http_host.listening(Handler)) as served.url:
+        yield served
 
 
 @pytest.fixture
