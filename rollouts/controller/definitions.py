@@ -8,7 +8,7 @@ the `Sweeper` at start.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rollouts.api import crd
@@ -24,20 +24,33 @@ _SHOWN = 3
 _OPEN = ("x-kubernetes-preserve-unknown-fields", "additionalProperties")
 
 
-async def are_known(kube: Kube, resource: Resource) -> bool:
-    """Whether every field of the kind's status is kept, as far as the API server publishes its schema."""
-    ours = _OURS.get(resource.kind)
-    if ours is None:
-        return True
+async def are_known(kube: Kube, served: Iterable[Resource]) -> bool:
+    """Whether every field of these kinds' statuses is kept, as far as the API server publishes their schemas."""
+    by_version: dict[str, list[Resource]] = {}
+    for resource in served:
+        if resource.kind in _OURS:
+            by_version.setdefault(resource.api_version, []).append(resource)
+    found = [await _are_known(kube, version, kinds) for version, kinds in by_version.items()]
+    return all(found)
+
+
+async def _are_known(kube: Kube, api_version: str, kinds: Iterable[Resource]) -> bool:
     try:
-        served = await kube.schema(resource)
+        schemas = await kube.schemas(api_version)
     except (NotFound, Rejected, Transient) as e:
-        log.debug("the schema of %s is not published: %s", resource.plural, e)
+        log.debug("the schemas of %s are not published: %s", api_version, e)
         return True
-    unknown = tuple(unknown_fields(ours, served["properties"].get("status", {}), "status"))
-    if unknown:
-        log.error("%s", _told(resource, unknown), extra={"fields": {"reason": "ForeignDefinition"}})
-    return not unknown
+    unknown = {
+        resource: tuple(
+            unknown_fields(_OURS[resource.kind], schema["properties"].get("status", {}), "status")
+        )
+        for resource in kinds
+        if (schema := schemas.get(resource.kind))
+    }
+    for resource, fields in unknown.items():
+        if fields:
+            log.error("%s", _told(resource, fields), extra={"fields": {"reason": "ForeignDefinition"}})
+    return not any(unknown.values())
 
 
 def unknown_fields(ours: Mapping[str, Any], served: Mapping[str, Any], path: str) -> Iterator[str]:

@@ -10,7 +10,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from rollouts.controller import definitions
@@ -69,10 +70,8 @@ class Sweeper:
     async def start(self) -> None:
         """Every kind once. Waits for an API server that is not there yet, and for CRDs that are required, and ours."""
         for store in self._stores:
-            while True:
-                if await self._swept(store) and await definitions.are_known(self._kube, store.resource):
-                    break
-                await asyncio.sleep(_RETRY_SECONDS)
+            await _until(partial(self._swept, store))
+        await _until(partial(definitions.are_known, self._kube, [store.resource for store in self._stores]))
         self._last_finished = time.monotonic()
 
     async def run(self, swept: Callable[[], None]) -> None:
@@ -97,3 +96,10 @@ class Sweeper:
             return False
         log.debug("listed %d %s", count, store.resource.plural)
         return True
+
+
+async def _until(question: Callable[[], Awaitable[bool]]) -> None:
+    while True:
+        if await question():
+            return
+        await asyncio.sleep(_RETRY_SECONDS)

@@ -226,15 +226,16 @@ class Kube:
             raise NotFound(f"the API server has no kind {kind} in {api_version}; is its CRD installed?")
         return known[kind]
 
-    async def schema(self, resource: Resource) -> Object:
-        """The schema of a kind as the server publishes it (OpenAPI v3). `NotFound` when it does not."""
-        published = await self._transport.request("GET", f"/openapi/v3/apis/{resource.api_version}")
-        kind = {"group": resource.group, "kind": resource.kind, "version": resource.version}
-        for schema in published["components"]["schemas"].values():
-            if kind in schema.get("x-kubernetes-group-version-kind", ()):
-                found: Object = schema
-                return found
-        raise NotFound(f"no schema of {resource.kind} in {resource.api_version} is published")
+    async def schemas(self, api_version: str) -> Mapping[str, Object]:
+        """The schema of each kind of a group as the server publishes it (OpenAPI v3). `NotFound` when it does not."""
+        published = await self._transport.request("GET", f"/openapi/v3/apis/{api_version}")
+        group, _, version = api_version.rpartition("/")
+        return {
+            kind["kind"]: schema
+            for schema in published["components"]["schemas"].values()
+            for kind in schema.get("x-kubernetes-group-version-kind", ())
+            if (kind["group"], kind["version"]) == (group, version)
+        }
 
     async def _discover(self, api_version: str) -> dict[str, Resource]:
         group, _, version = api_version.rpartition("/")
