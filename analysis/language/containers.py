@@ -90,16 +90,7 @@ def order(name: str, by: Sequence[object], direction: Sequence[object]) -> Seque
 
 def flatten(arguments: Sequence[object], budget: Budget) -> list[object]:
     values.items(arguments[0], "flatten")
-    found: list[object] = []
-    pending: list[object] = [arguments[0]]
-    while pending:
-        budget.spend()
-        value = pending.pop()
-        if isinstance(value, list | tuple):
-            pending.extend(reversed(value))
-        else:
-            found.append(value)
-    return values.bounded_items(found)
+    return values.bounded_items(list(values.leaves(arguments[:1], budget)))
 
 
 def concat(arguments: Sequence[object], budget: Budget) -> list[object]:

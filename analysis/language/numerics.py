@@ -59,14 +59,8 @@ def aggregate(
 
 
 def _numbers(name: str, arguments: Sequence[object], budget: Budget) -> Iterator[int | float]:
-    pending: list[object] = list(reversed(arguments))
-    while pending:
-        budget.spend()
-        value = pending.pop()
-        if isinstance(value, list | tuple):
-            pending.extend(reversed(value))
-        else:
-            yield values.number(value, name)
+    for value in values.leaves(arguments, budget):
+        yield values.number(value, name)
 
 
 def total(found: Sequence[object], budget: Budget) -> int | float:

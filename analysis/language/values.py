@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 MAX_STEPS = 1_000_000
@@ -137,6 +137,18 @@ def bounded_items(value: list[object]) -> list[object]:
 def check_size(size: int) -> None:
     if size > MAX_ITEMS:
         raise Fault(f"a list of {size} items is longer than {MAX_ITEMS}")
+
+
+def leaves(nested: Sequence[object], budget: Budget) -> Iterator[object]:
+    """The items of a list, and of the lists in it, in order."""
+    pending: list[object] = list(reversed(nested))
+    while pending:
+        budget.spend()
+        value = pending.pop()
+        if isinstance(value, list | tuple):
+            pending.extend(reversed(value))
+        else:
+            yield value
 
 
 def equal(left: object, right: object, budget: Budget, depth: int = 0) -> bool:
